@@ -1,0 +1,78 @@
+# Every task of the project. Each sets up what it needs in .venv the first time and starts at once
+# the next; it takes uv when that is on the PATH, else nothing but Python >= 3.11 with pip.
+#
+#   make test ARGS="-k lstm"       one test        make PYTHON=python3.13 test     another Python
+#   make UV= test                  pip, not uv     make clean                      start afresh
+
+PYTHON ?= python3
+UV     := $(shell command -v uv 2>/dev/null)
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+RUN    := $(VENV)/.run-stamp
+DEV    := $(VENV)/.dev-stamp
+DOCS   := $(VENV)/.docs-stamp
+
+ifdef UV
+create  = $(UV) venv --quiet --seed --allow-existing \
+            --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+install = $(UV) pip install --quiet --python $(BIN)/python
+else
+create  = $(PYTHON) -m venv $(VENV) && $(install) --upgrade "pip>=25.1"  # the first with --group
+install = $(BIN)/python -m pip install --quiet
+endif
+
+# Two workers with a BLAS thread each: more threads than cores would fight.
+pytest  = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+.PHONY: help demo test test-fast test-gpu lint docs bench clean
+.NOTPARALLEL:
+
+help:  ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUN)  ## see Hessian-free optimization at work
+	$(BIN)/minihf demo
+
+test: $(DEV)  ## run all tests (ARGS="-k lstm" picks some)
+	$(pytest) $(ARGS)
+
+test-fast: $(DEV)  ## run the tests that take no time, with fewer examples
+	HYPOTHESIS_PROFILE=fast $(pytest) -m "not slow" $(ARGS)
+
+test-gpu: $(DEV)  ## run the tests that need a GPU, and say why if they are skipped
+	$(BIN)/pytest -m gpu -rs $(ARGS)
+
+lint: $(DEV)  ## check style, types, the order of imports and spelling
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+docs: $(DOCS)  ## build the book, running every page, into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+bench: $(RUN)  ## time the products, next to JAX and PyTorch where installed
+	$(BIN)/minihf bench
+
+clean:  ## remove all that make made, .venv too
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist docs/_build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is written only after its installation has succeeded.
+
+$(VENV)/.python-stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+	  "minihf needs Python 3.11 or newer, and $(PYTHON) is not: try make PYTHON=python3.13" >&2; exit 1; }
+	@echo "Setting up $(VENV): a minute or two, once."
+	@$(create)
+	@touch $@
+
+$(RUN): pyproject.toml | $(VENV)/.python-stamp
+	@$(install) --editable .
+	@touch $@
+
+$(VENV)/.%-stamp: pyproject.toml $(RUN)
+	@$(install) --group $*
+	@touch $@

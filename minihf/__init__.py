@@ -1,0 +1,80 @@
+"""minihf: block-diagonal Hessian-free optimization, small enough to read.
+
+An engine with hand-written R-operator rules, a curvature matrix that is only ever multiplied with,
+conjugate gradients on its blocks, and the optimizers that classical papers made of these parts.
+The modules build on each other in this order, and so do the chapters of the book:
+
+    backend -> params -> tape + ops -> layers, losses -> curvature -> solvers -> optim
+            -> data -> train -> experiments -> cli
+"""
+
+from minihf import data, ops, optim
+from minihf.backend import asarray, device, to_host, use
+from minihf.curvature import GGN, Hessian
+from minihf.layers import (
+    Dense,
+    Flatten,
+    Glorot,
+    He,
+    Identity,
+    Layer,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softplus,
+    Sparse,
+    Tanh,
+)
+from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from minihf.optim import SGD, Adam, HessianFree, papers
+from minihf.params import Params, Partition
+from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg
+from minihf.tape import Linearization, linearize, tap
+from minihf.train import History, fit
+
+__all__ = [
+    "GGN",
+    "SGD",
+    "Adam",
+    "CGResult",
+    "Dense",
+    "Flatten",
+    "Glorot",
+    "He",
+    "Hessian",
+    "HessianFree",
+    "History",
+    "Identity",
+    "Layer",
+    "Linearization",
+    "Params",
+    "Partition",
+    "ReLU",
+    "Reason",
+    "RelativeProgress",
+    "RelativeResidual",
+    "Residual",
+    "Sequential",
+    "Sigmoid",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Sparse",
+    "SquaredError",
+    "Tanh",
+    "asarray",
+    "cg",
+    "data",
+    "device",
+    "fit",
+    "linearize",
+    "ops",
+    "optim",
+    "papers",
+    "tap",
+    "to_host",
+    "use",
+]
+
+__version__ = "0.1.0"

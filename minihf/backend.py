@@ -1,0 +1,232 @@
+"""The one seam between minihf and the array libraries.
+
+Everything else in the library is written once, for any namespace that speaks NumPy's language.
+A function that has an array in hand asks ``xp = array_module(x)`` and goes on; a function that
+makes the first array asks ``asarray``. Only this file names NumPy or CuPy as a place to compute.
+
+NumPy becomes CuPy in `use`: ``"auto"`` takes the GPU if a probe really computes on it, and
+otherwise NumPy; `device` says which it was, and why. A further array type joins by `register`.
+
+Called by every other file of the library.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = [
+    "Array",
+    "Device",
+    "add_gemm",
+    "add_into",
+    "array_module",
+    "asarray",
+    "device",
+    "gemm",
+    "observe_gemms",
+    "register",
+    "to_host",
+    "use",
+]
+
+Array: TypeAlias = Any
+"""An array of the backend in use: `numpy.ndarray`, `cupy.ndarray`, or a registered type."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where arrays live, and why there: what `device` returns."""
+
+    backend: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.backend} ({self.reason})"
+
+
+_namespaces: dict[type, Any] = {np.ndarray: np}
+_device: Device | None = None
+
+
+# Choosing -----------------------------------------------------------------------------------
+
+
+def use(backend: str = "auto") -> Device:
+    """Choose where new arrays are made: ``"auto"``, ``"numpy"``, ``"cupy"`` or a registered name.
+
+    Without a call, the environment variable ``MINIHF_BACKEND`` decides, else ``"auto"``.
+
+    Returns
+    -------
+    Device
+        What was chosen and why.
+
+    Raises
+    ------
+    ValueError
+        If no backend has that name.
+    RuntimeError
+        If ``"cupy"`` is asked for by name and cannot compute here.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> hf.use("numpy").backend
+    'numpy'
+    """
+    global _device
+    if backend == "auto":
+        _device = _best_device()
+    elif backend == "cupy":
+        fault = _cupy_fault()
+        if fault is not None:
+            raise RuntimeError(f"backend 'cupy' cannot be used: {fault}")
+        _device = Device("cupy", "asked for; the probe computed on the GPU")
+    elif backend in _names():
+        _device = Device(backend, "asked for")
+    else:
+        known = ", ".join(["auto", "cupy", *sorted(_names() - {"cupy"})])
+        raise ValueError(f"unknown backend {backend!r}; choose one of: {known}")
+    return _device
+
+
+def device() -> Device:
+    """Say which backend makes new arrays, and why.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> _ = hf.use("numpy")
+    >>> print(hf.device())
+    numpy (asked for)
+    """
+    if _device is None:
+        return use(os.environ.get("MINIHF_BACKEND", "auto"))
+    return _device
+
+
+def register(array_type: type, namespace: Any) -> None:
+    """Let a further array type join: `namespace` has NumPy's functions, `asarray` and `asnumpy`.
+
+    The namespace's ``__name__`` is the name that `use` takes.
+    """
+    _namespaces[array_type] = namespace
+
+
+def _names() -> set[str]:
+    return {namespace.__name__ for namespace in _namespaces.values()}
+
+
+def _best_device() -> Device:
+    fault = _cupy_fault()
+    if fault is None:
+        return Device("cupy", "the probe computed on the GPU")
+    if not fault.startswith("CuPy is not installed"):
+        warnings.warn(f"minihf computes with NumPy: {fault}", RuntimeWarning, stacklevel=4)
+    return Device("numpy", fault)
+
+
+def _cupy_fault() -> str | None:
+    """Try a matrix product on the GPU; None if it came out right, else what stands in the way."""
+    try:
+        import cupy
+    except ImportError:
+        return "CuPy is not installed (pip install 'minihf[cuda13x]' or 'minihf[cuda12x]')"
+    try:
+        a = cupy.arange(6.0).reshape(2, 3)
+        total = float(cupy.matmul(a, a.T).sum())  # the sum needs a compiled kernel, too
+    except Exception as error:  # whatever the driver, the compiler or a library has to say
+        first_line = (str(error).splitlines() or [""])[0]
+        return f"CuPy is installed but cannot compute: {type(error).__name__}: {first_line}"
+    if total != 83.0:
+        return f"CuPy is installed but computes wrongly: a probe gave {total}, not 83"
+    register(cupy.ndarray, cupy)
+    return None
+
+
+# Moving -------------------------------------------------------------------------------------
+
+
+def array_module(*arrays: Any) -> Any:
+    """Return the namespace (`numpy`, `cupy`, ...) that the first array among the arguments is of.
+
+    Python and NumPy numbers do not decide; if there is nothing else, the answer is `numpy`.
+    """
+    for x in arrays:
+        for array_type, namespace in _namespaces.items():
+            if isinstance(x, array_type):
+                return namespace
+    return np
+
+
+def asarray(x: Any, dtype: Any = None) -> Array:
+    """Bring `x` (host data or an array) to the backend in use. No copy if it is there already."""
+    name = device().backend
+    namespace = next(ns for ns in _namespaces.values() if ns.__name__ == name)
+    if array_module(x) not in (np, namespace):
+        x = to_host(x)
+    return namespace.asarray(x, dtype=dtype)
+
+
+def to_host(x: Any) -> Any:
+    """Bring an array down to a `numpy.ndarray`: the only way down, and never implicit."""
+    namespace = array_module(x)
+    return np.asarray(x) if namespace is np else namespace.asnumpy(x)
+
+
+# Matrix products ----------------------------------------------------------------------------
+
+_gemm_observers: list[Callable[[tuple[int, ...], tuple[int, ...]], None]] = []
+
+
+def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Multiply matrices (or stacks of them): every matrix product of the library is made here.
+
+    Parameters
+    ----------
+    a : array, shape (..., m, k)
+    b : array, shape (..., k, n)
+    out : array, shape (..., m, n), optional
+        Where the result goes.
+
+    Returns
+    -------
+    array, shape (..., m, n)
+    """
+    for observe in _gemm_observers:
+        observe(a.shape, b.shape)
+    return array_module(a).matmul(a, b, out=out)
+
+
+def add_gemm(total: Array | None, a: Array, b: Array) -> Array:
+    """Return ``total + a @ b``, where None is an empty sum; `total` is ours to write into."""
+    return add_into(total, gemm(a, b))
+
+
+def add_into(total: Array | None, term: Array) -> Array:
+    """Return ``total + term``, in place if `total`'s dtype can hold it; None is an empty sum."""
+    if total is None:
+        return term
+    if array_module(total).result_type(total.dtype, term.dtype) != total.dtype:
+        return total + term
+    total += term
+    return total
+
+
+@contextmanager
+def observe_gemms(
+    observe: Callable[[tuple[int, ...], tuple[int, ...]], None],
+) -> Iterator[None]:
+    """Call ``observe(a.shape, b.shape)`` at every matrix product made inside the ``with`` block."""
+    _gemm_observers.append(observe)
+    try:
+        yield
+    finally:
+        _gemm_observers.remove(observe)

@@ -1,0 +1,7 @@
+"""Matrix-free curvature over a linearization."""
+
+from minihf.curvature.ggn import GGN
+from minihf.curvature.hessian import Hessian
+from minihf.curvature.operator import BlockOperator, CurvatureOperator, Shifted
+
+__all__ = ["GGN", "BlockOperator", "CurvatureOperator", "Hessian", "Shifted"]

@@ -1,0 +1,85 @@
+"""The data of the examples and experiments, by name.
+
+=============  =======================================================  ==============  =======
+name           what                                                     train / test    pixels
+=============  =======================================================  ==============  =======
+``curves``     CURVES-like strokes, generated from a seed, unlabeled    20,000 / 10,000  28 x 28
+``digits``     handwritten digits of the UCI repository, 17 grey levels  1,437 / 360      8 x 8
+``mnist-5k``   the first 5,000 and 1,000 images of MNIST                 5,000 / 1,000    28 x 28
+=============  =======================================================  ==============  =======
+
+Everything works without a network: the last two lie in the package (attribution and licences in
+``NOTICE`` beside this file), the first is drawn on the spot and kept in the user's cache folder.
+Data live on the host, as NumPy arrays; whoever trains uploads them.
+
+A new set is one new file with a function that returns a `Dataset`, and one line in a table below.
+
+Called by the experiments, the command line and users.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from minihf.data import curves, embedded
+from minihf.data.dataset import Dataset
+
+__all__ = ["Dataset", "curves", "load", "names"]
+
+_FIXED: dict[str, Callable[[], Dataset]] = {
+    "digits": embedded.digits,
+    "mnist-5k": embedded.mnist_5k,
+}
+_GENERATED: dict[str, Callable[[int], Dataset]] = {      # these take a seed
+    "curves": curves.curves,
+}
+
+names: tuple[str, ...] = tuple(sorted(_FIXED | _GENERATED))
+"""What `load` knows."""
+
+
+def load(name: str, *, seed: int | None = None) -> Dataset:
+    """Load a dataset.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    seed : int, optional
+        Which draw of a generated set (``curves``), 0 or more; 0 if not given. The others are fixed
+        and take none.
+
+    Returns
+    -------
+    Dataset
+        With float32 images in [0, 1], one per row, and int64 labels, all read-only.
+
+    Raises
+    ------
+    ValueError
+        If no dataset has this name, or for a seed that is negative or of no use.
+
+    Examples
+    --------
+    >>> from minihf.data import load
+    >>> digits = load("digits")
+    >>> digits.x_train.shape, digits.y_test[:5].tolist()
+    ((1437, 64), [2, 3, 4, 5, 6])
+    >>> load("digit")
+    Traceback (most recent call last):
+    ValueError: unknown dataset 'digit'; known: curves, digits, mnist-5k (did you mean 'digits'?)
+    """
+    if name in _GENERATED:
+        seed = operator.index(0 if seed is None else seed)
+        if seed < 0:
+            raise ValueError(f"dataset {name!r}: the seed is {seed}, but must be 0 or more")
+        return _GENERATED[name](seed)
+    if name not in _FIXED:
+        close = get_close_matches(str(name).lower(), names, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown dataset {name!r}; known: {', '.join(names)}{hint}")
+    if seed is not None:
+        raise ValueError(f"dataset {name!r} is always the same and takes no seed, but got {seed}")
+    return _FIXED[name]()

@@ -1,0 +1,53 @@
+"""What a layer is: names and initial values for its parameters, and a call into `minihf.ops`.
+
+A layer holds no arrays. ``layer.init(seed)`` makes `Params`, and ``layer(params, x)`` runs it on
+whatever `params` is in scope: plain arrays, or traced values inside a linearization.
+
+Called by every layer file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minihf.params import Params
+
+__all__ = ["Layer", "named"]
+
+
+class Layer:
+    """A callable of (params, x) with parameters to initialise. Subclass it, or copy its shape."""
+
+    def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return initial values by (dotted) name, float64 on the host. Default: none."""
+        return {}
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        """Return the output for `x`, with this layer's parameters as ``params["W"]`` and so on."""
+        raise NotImplementedError
+
+    def init(self, seed: int = 0, dtype: Any = np.float32) -> Params:
+        """Draw initial parameters: the same seed, the same numbers, on every backend.
+
+        Parameters
+        ----------
+        seed : int
+            Of a `numpy.random.Generator` of its own.
+        dtype : dtype
+            float32 for training, float64 for checks.
+        """
+        return Params.from_dict(self.parameters(np.random.default_rng(seed)), dtype)
+
+
+def named(layer: Layer, params: Any) -> str:
+    """Return the layer's kind and dotted path, for messages: ``Dense 'encoder.0'``."""
+    kind = type(layer).__name__
+    return f"{kind} {params.path!r}" if params.path else kind
+
+
+def prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Put a container's name for a layer before the names of the layer's parameters."""
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}

@@ -1,0 +1,86 @@
+"""Layers made of layers: one after another, or around a shortcut. They give the dotted names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minihf.layers.base import Layer, named, prefixed
+
+__all__ = ["Residual", "Sequential"]
+
+
+class Sequential(Layer):
+    """Layers one after another.
+
+    Positional layers are named by number, keyword layers by keyword; the names join to dotted
+    paths such as ``"0.W"`` or ``"encoder.2.b"``. Positional ones come first.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> net = hf.Sequential(
+    ...     encoder=hf.Sequential(hf.Dense(8, 2), hf.Tanh()), decoder=hf.Dense(2, 8)
+    ... )
+    >>> net.init(0).names
+    ('encoder.0.W', 'encoder.0.b', 'decoder.W', 'decoder.b')
+    """
+
+    def __init__(self, *layers: Layer, **named_layers: Layer) -> None:
+        self.layers = {str(i): layer for i, layer in enumerate(layers)} | named_layers
+        if not self.layers:
+            raise ValueError("Sequential: needs at least one layer")
+
+    def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw the layers' parameters in order, from one generator."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, layer in self.layers.items():
+            arrays |= prefixed(name, layer.parameters(rng))
+        return arrays
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        """Pass x through the layers."""
+        for name, layer in self.layers.items():
+            x = layer(params.scope(name), x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(f'{n}={layer!r}' for n, layer in self.layers.items())})"
+
+
+class Residual(Layer):
+    """y = body(x) + shortcut(x); without a shortcut, y = body(x) + x.
+
+    The parameters are named ``"body..."`` and ``"shortcut..."``, the body's first.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> hf.Residual(hf.Sequential(hf.Dense(4, 4), hf.Tanh())).init(0).names
+    ('body.0.W', 'body.0.b')
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        self.body, self.shortcut = body, shortcut
+
+    def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw the body's parameters, then the shortcut's."""
+        arrays = prefixed("body", self.body.parameters(rng))
+        if self.shortcut is not None:
+            arrays |= prefixed("shortcut", self.shortcut.parameters(rng))
+        return arrays
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        """Add the two paths."""
+        y = self.body(params.scope("body"), x)
+        short = x if self.shortcut is None else self.shortcut(params.scope("shortcut"), x)
+        if tuple(y.shape) != tuple(short.shape):
+            raise ValueError(
+                f"{named(self, params)}: the body gives shape {tuple(y.shape)}, the shortcut "
+                f"{tuple(short.shape)}; give a shortcut layer that maps one to the other"
+            )
+        return y + short
+
+    def __repr__(self) -> str:
+        return f"Residual({self.body!r}, shortcut={self.shortcut!r})"

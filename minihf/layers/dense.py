@@ -1,0 +1,73 @@
+"""The fully connected layer: parameters W (D, M) and b (M,) around `minihf.ops.dense`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minihf.layers.base import Layer, named
+from minihf.layers.initialisers import Glorot, Initialiser
+from minihf.ops.dense import dense
+
+__all__ = ["Dense"]
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x W + b.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        D and M, both at least 1.
+    bias : bool
+        Whether there is a b.
+    init_with : Initialiser
+        `Glorot` (the default), `He`, `Sparse`, or your own.
+
+    Raises
+    ------
+    ValueError
+        When made with a size below 1, or called with x of another width.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> layer = hf.Dense(3, 2)
+    >>> params = layer.init(0)
+    >>> params.names, layer(params, np.ones((5, 3), np.float32)).shape
+    (('W', 'b'), (5, 2))
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+    init_with: Initialiser = field(default_factory=Glorot)
+
+    def __post_init__(self) -> None:
+        for name in ("in_features", "out_features"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"Dense: {name} must be 1 or more, got {getattr(self, name)!r}")
+
+    def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw W (D, M) and b (M,)."""
+        arrays = {"W": self.init_with.weight(rng, self.in_features, self.out_features)}
+        if self.bias:
+            arrays["b"] = self.init_with.bias(rng, self.out_features)
+        return arrays
+
+    def __call__(self, params: Any, x: Any) -> Any:
+        """Map x (N, D) or (N, P, D) to (N, M) or (N, P, M)."""
+        if len(x.shape) < 2:
+            raise ValueError(
+                f"{named(self, params)}: x has shape {tuple(x.shape)}, expected a batch "
+                f"(N, {self.in_features}); for one case use x[None]"
+            )
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{named(self, params)}: x has {x.shape[-1]} features, "
+                f"W expects {self.in_features}"
+            )
+        return dense(x, params["W"], params["b"] if self.bias else None)

@@ -1,0 +1,205 @@
+"""Losses: a value, its gradient and its Hessian in the network's output.
+
+All are means over cases and sums over everything else, and so both derivatives carry the 1/N. The
+Hessian H_L of each is known in closed form and positive semi-definite, which is what makes the
+Gauss-Newton matrix J' H_L J so. For these three it is the Fisher information of a predictive
+distribution, from which `sample` draws.
+
+=====================  ====================  =========================  ================
+loss                   predictive            gradient in z (times N)    Hessian (times N)
+=====================  ====================  =========================  ================
+SquaredError           Normal(z, I)          z - y                      I
+SoftmaxCrossEntropy    Categorical(p)        p - onehot(y)              diag(p) - p p'
+SigmoidCrossEntropy    Bernoulli(p)          p - y                      diag(p (1 - p))
+=====================  ====================  =========================  ================
+
+N. N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent",
+Neural Computation 14 (2002). Called by curvature and the optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from minihf.backend import Array, array_module, asarray, to_host
+from minihf.ops import sigmoid, softplus
+
+__all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
+
+
+class Loss(Protocol):
+    """What the curvature and the optimizers ask of a loss."""
+
+    def value(self, z: Array, y: Array) -> Array:
+        """Return the mean over cases, an array without axes."""
+
+    def grad(self, z: Array, y: Array) -> Array:
+        """Return the gradient in z, of z's shape, with the 1/N."""
+
+    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+        """Return the map Rz -> H_L Rz, with all that depends on z computed once."""
+
+    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+        """Multiply once with the Hessian in z: ``hessian(z, y)(Rz)``."""
+
+    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+        """Draw each case's output cotangent under the model's own predictions, without the 1/N."""
+
+
+class SquaredError:
+    """Half the squared distance, summed over outputs: 1/2 |z - y|^2 per case.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> loss = hf.SquaredError()
+    >>> float(loss.value(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]])))
+    2.5
+    """
+
+    def value(self, z: Array, y: Array) -> Array:
+        """Return 1/2 |z - y|^2, mean over cases. z and y have the same shape (N, ...)."""
+        _must_match("SquaredError", z, y)
+        e = z - y
+        return 0.5 * (e * e).sum() / len(z)
+
+    def grad(self, z: Array, y: Array) -> Array:
+        """Return (z - y) / N."""
+        _must_match("SquaredError", z, y)
+        return (z - y) / len(z)
+
+    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+        """Return the map Rz -> Rz / N."""
+        return lambda Rz: Rz / len(z)
+
+    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+        """Return Rz / N."""
+        return self.hessian(z, y)(Rz)
+
+    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+        """Draw z - y for y ~ Normal(z, I): standard normal entries."""
+        return asarray(rng.standard_normal(z.shape), dtype=z.dtype)
+
+
+class SigmoidCrossEntropy:
+    """Binary cross-entropy of logits z with targets in [0, 1], summed over outputs.
+
+    log(1 + exp z) - y z per output: finite for every finite logit.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> loss = hf.SigmoidCrossEntropy()
+    >>> float(loss.value(np.array([[-1e4, 1e4]]), np.array([[0.0, 1.0]])))
+    0.0
+    """
+
+    def value(self, z: Array, y: Array) -> Array:
+        """Return the mean over cases. z and y have the same shape (N, ...)."""
+        self._check(z, y)
+        return (softplus(z) - y * z).sum() / len(z)
+
+    def grad(self, z: Array, y: Array) -> Array:
+        """Return (p - y) / N with p = sigmoid(z)."""
+        self._check(z, y)
+        return (sigmoid(z) - y) / len(z)
+
+    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+        """Return the map Rz -> p (1 - p) Rz / N."""
+        p = sigmoid(z)
+        weight = p * (1 - p) / len(z)
+        return lambda Rz: weight * Rz
+
+    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+        """Return p (1 - p) Rz / N."""
+        return self.hessian(z, y)(Rz)
+
+    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+        """Draw p - y for y ~ Bernoulli(p)."""
+        p = sigmoid(z)
+        draw = asarray(rng.random(z.shape), dtype=p.dtype) < p
+        return p - draw
+
+    def _check(self, z: Array, y: Array) -> None:
+        _must_match("SigmoidCrossEntropy", z, y)
+        if not bool(((y >= 0) & (y <= 1)).all()):
+            raise ValueError("SigmoidCrossEntropy: targets must be in [0, 1] and not NaN")
+
+
+class SoftmaxCrossEntropy:
+    """Cross-entropy of logits z (N, ..., M) with integer labels y (N, ...) in 0 .. M - 1.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> loss = hf.SoftmaxCrossEntropy()
+    >>> round(float(loss.value(np.zeros((1, 10)), np.array([3]))), 4)  # log 10
+    2.3026
+    """
+
+    def value(self, z: Array, y: Array) -> Array:
+        """Return the mean over cases of log sum exp z - z_y."""
+        z2, labels = self._check(z, y)
+        xp = array_module(z)
+        top = z2.real.max(axis=1, keepdims=True)
+        log_sum = top[:, 0] + xp.log(xp.exp(z2 - top).sum(axis=1))
+        return (log_sum - z2[xp.arange(len(z2)), labels]).sum() / len(z)
+
+    def grad(self, z: Array, y: Array) -> Array:
+        """Return (p - onehot(y)) / N with p = softmax(z)."""
+        z2, labels = self._check(z, y)
+        error = _softmax(z2)
+        error[array_module(z).arange(len(z2)), labels] -= 1
+        return error.reshape(z.shape) / len(z)
+
+    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+        """Return the map Rz -> p (Rz - p' Rz) / N."""
+        p = _softmax(z)
+        scaled = p / len(z)
+        return lambda Rz: scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
+
+    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+        """Return p (Rz - p' Rz) / N."""
+        return self.hessian(z, y)(Rz)
+
+    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+        """Draw p - onehot(y) for y ~ Categorical(p)."""
+        p = _softmax(z)
+        xp = array_module(z)
+        classes = xp.arange(z.shape[-1])
+        draw = asarray(rng.random((*z.shape[:-1], 1)), dtype=p.dtype)
+        label = (p.cumsum(axis=-1) < draw).sum(axis=-1, keepdims=True)
+        return p - (classes == xp.minimum(label, z.shape[-1] - 1))
+
+    def _check(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Refuse labels that do not fit; return logits (N P, M) and labels (N P,) as rows."""
+        M = z.shape[-1]
+        if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
+            kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
+            raise ValueError(
+                f"SoftmaxCrossEntropy: labels are {kind} of shape {tuple(np.shape(y))}, expected "
+                f"integers of shape {tuple(z.shape[:-1])} for logits {tuple(z.shape)}"
+            )
+        if y.size and not bool(((y >= 0) & (y < M)).all()):
+            low, high = int(to_host(y.min())), int(to_host(y.max()))
+            raise ValueError(
+                f"SoftmaxCrossEntropy: labels run from {low} to {high}, expected 0 to {M - 1}"
+            )
+        return z.reshape(-1, M), y.reshape(-1)
+
+
+def _softmax(z: Array) -> Array:
+    xp = array_module(z)
+    e = xp.exp(z - z.real.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _must_match(loss: str, z: Array, y: Array) -> None:
+    if tuple(getattr(y, "shape", ())) != tuple(z.shape):
+        raise ValueError(
+            f"{loss}: targets have shape {tuple(np.shape(y))}, "
+            f"the network's output {tuple(z.shape)}"
+        )

@@ -1,0 +1,46 @@
+"""The primitives that networks are built from, each with its four rules.
+
+`elementwise`, `shape` and `linalg` hold the small ones; `dense` is the first of the fused ones that
+the layers call. All take arrays or traced values and return the same.
+"""
+
+from minihf.ops.dense import dense
+from minihf.ops.elementwise import (
+    add,
+    div,
+    exp,
+    log,
+    mul,
+    neg,
+    relu,
+    sigmoid,
+    softplus,
+    square,
+    sub,
+    tanh,
+)
+from minihf.ops.linalg import matmul
+from minihf.ops.shape import concatenate, getitem, mean, reshape, sum, transpose
+
+__all__ = [
+    "add",
+    "concatenate",
+    "dense",
+    "div",
+    "exp",
+    "getitem",
+    "log",
+    "matmul",
+    "mean",
+    "mul",
+    "neg",
+    "relu",
+    "reshape",
+    "sigmoid",
+    "softplus",
+    "square",
+    "sub",
+    "sum",
+    "tanh",
+    "transpose",
+]

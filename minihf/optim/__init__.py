@@ -1,0 +1,27 @@
+"""Optimizers: one second-order composition, its parts, the papers made of them, and baselines."""
+
+from minihf.optim import papers
+from minihf.optim.damping import Constant, LevenbergMarquardt
+from minihf.optim.first_order import SGD, Adam
+from minihf.optim.hessian_free import ConjugateGradients, HessianFree
+from minihf.optim.preconditioners import SquaredGradients
+from minihf.optim.report import BlockReport, Report
+from minihf.optim.sampling import CycledChunks, Prefix
+from minihf.optim.steps import BacktrackingArmijo, FixedStep
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "BacktrackingArmijo",
+    "BlockReport",
+    "ConjugateGradients",
+    "Constant",
+    "CycledChunks",
+    "FixedStep",
+    "HessianFree",
+    "LevenbergMarquardt",
+    "Prefix",
+    "Report",
+    "SquaredGradients",
+    "papers",
+]

@@ -1,0 +1,147 @@
+"""The baselines: stochastic gradient descent with momentum, and Adam.
+
+They follow the protocol of `minihf.HessianFree` (``init``, ``step``, a `Report`), so that a race
+between methods is one loop. Both work on the flat vector, in place of nothing: parameters and state
+are new arrays after every update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from minihf.backend import Array, array_module, to_host
+from minihf.optim.batches import Batch, gradient, n_cases
+from minihf.optim.report import Report
+from minihf.params import Params
+
+__all__ = ["SGD", "Adam", "AdamState", "SGDState"]
+
+
+@dataclass(frozen=True)
+class SGDState:
+    """Updates so far, and the velocity (n,)."""
+
+    update: int
+    velocity: Array
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Gradient descent on batches, with classical or Nesterov momentum.
+
+    velocity = momentum * velocity - lr * g
+    theta   += velocity,  or with `nesterov`  momentum * velocity - lr * g
+
+    B. T. Polyak (1964); the Nesterov form of I. Sutskever et al., ICML 2013, as rewritten by
+    Y. Bengio et al., "Advances in optimizing recurrent networks", ICASSP 2013.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> net, opt = hf.Dense(2, 1), hf.SGD(lr=0.1, momentum=0.9)
+    >>> params = net.init(0)
+    >>> batch = (np.eye(2, dtype=np.float32), np.ones((2, 1), np.float32))
+    >>> params, state, report = opt.step(net, hf.SquaredError(), params, opt.init(params), batch)
+    >>> report.accepted, state.update
+    (True, 1)
+    """
+
+    lr: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _must_be_rates("SGD", self.lr, momentum=self.momentum)
+
+    def init(self, params: Params, seed: int = 0) -> SGDState:
+        """Return the first state: no velocity."""
+        return SGDState(0, array_module(params.vector).zeros_like(params.vector))
+
+    def step(
+        self, net: Callable[..., Any], loss: Any, params: Params, state: SGDState, batch: Batch
+    ) -> tuple[Params, SGDState, Report]:
+        """Make one update; reject it if the objective or the gradient is not finite."""
+        began = perf_counter()
+        value, g = gradient(net, loss, params, batch, self.l2)
+        if not _finite(g):
+            return params, state, _report(value, batch, began, accepted=False)
+        velocity = self.momentum * state.velocity - self.lr * g
+        move = self.momentum * velocity - self.lr * g if self.nesterov else velocity
+        new = params.with_vector(params.vector + move)
+        return new, SGDState(state.update + 1, velocity), _report(value, batch, began)
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Updates so far, and the running means of g and g^2, each (n,)."""
+
+    update: int
+    mean: Array
+    square: Array
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Steps of about `lr` in every coordinate: running mean of g over root mean square.
+
+    m = beta1 m + (1 - beta1) g,  s = beta2 s + (1 - beta2) g^2, both divided by 1 - beta^t,
+    theta -= lr m / (sqrt(s) + eps).
+
+    D. P. Kingma & J. Ba, "Adam: a method for stochastic optimization", ICLR 2015, algorithm 1.
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        _must_be_rates("Adam", self.lr, beta1=self.beta1, beta2=self.beta2)
+
+    def init(self, params: Params, seed: int = 0) -> AdamState:
+        """Return the first state: both means zero."""
+        zero = array_module(params.vector).zeros_like(params.vector)
+        return AdamState(0, zero, zero)
+
+    def step(
+        self, net: Callable[..., Any], loss: Any, params: Params, state: AdamState, batch: Batch
+    ) -> tuple[Params, AdamState, Report]:
+        """Make one update; reject it if the objective or the gradient is not finite."""
+        began = perf_counter()
+        xp = array_module(params.vector)
+        value, g = gradient(net, loss, params, batch, self.l2)
+        if not _finite(g):
+            return params, state, _report(value, batch, began, accepted=False)
+        t = state.update + 1
+        mean = self.beta1 * state.mean + (1 - self.beta1) * g
+        square = self.beta2 * state.square + (1 - self.beta2) * (g * g)
+        scale = xp.sqrt(square / (1 - self.beta2**t)) + self.eps
+        new = params.with_vector(params.vector - self.lr / (1 - self.beta1**t) * mean / scale)
+        return new, AdamState(t, mean, square), _report(value, batch, began)
+
+
+def _finite(g: Array) -> bool:
+    return bool(array_module(g).isfinite(g).all())
+
+
+def _report(value: Array, batch: Batch, began: float, accepted: bool = True) -> Report:
+    return Report(
+        objective=float(to_host(value)),
+        accepted=accepted,
+        problem="" if accepted else "update rejected: the gradient is not finite",
+        cases=n_cases(batch),
+        seconds=perf_counter() - began,
+    )
+
+
+def _must_be_rates(method: str, lr: float, **fractions: float) -> None:
+    if not lr > 0:
+        raise ValueError(f"{method}: lr must be positive, got {lr}")
+    for name, value in fractions.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{method}: {name} must be in [0, 1), got {value}")

@@ -1,0 +1,55 @@
+"""Which cases of the gradient batch the curvature is measured on.
+
+Curvature needs fewer cases than the gradient, because an error in it bends the step but leaves the
+place where the gradient vanishes. Called by `minihf.HessianFree`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from minihf.optim.batches import Batch, n_cases, rows
+
+__all__ = ["CycledChunks", "Prefix", "Sampling"]
+
+
+class Sampling(Protocol):
+    """What the optimizer asks of a sampling rule."""
+
+    def draw(self, batch: Batch, update: int) -> Batch:
+        """Return the curvature batch of the update with that number, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The first part of the gradient batch (whose order is random where it was drawn so)."""
+
+    fraction: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"Prefix: fraction must be in (0, 1], got {self.fraction}")
+
+    def draw(self, batch: Batch, update: int) -> Batch:
+        """Return the first ceil(fraction N) cases."""
+        return rows(batch, slice(0, ceil(self.fraction * n_cases(batch))))
+
+
+@dataclass(frozen=True)
+class CycledChunks:
+    """The gradient batch cut into equal chunks that take turns (Martens 2010, author's code)."""
+
+    count: int = 4
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"CycledChunks: count must be 1 or more, got {self.count}")
+
+    def draw(self, batch: Batch, update: int) -> Batch:
+        """Return chunk ``update % count``; with fewer cases than chunks, a single case."""
+        N = n_cases(batch)
+        count = min(self.count, N)
+        i = update % count
+        return rows(batch, slice(i * N // count, (i + 1) * N // count))

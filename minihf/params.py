@@ -1,0 +1,383 @@
+"""Parameters as one flat vector with named views, and the ways that vector falls into blocks.
+
+Second-order methods think in vectors: a gradient, a CG direction, a block of the curvature matrix.
+Networks think in named arrays. `Params` is both at once: ``params.vector`` is the flat vector and
+``params["encoder.0.W"]`` a view of it, so that nothing is ever packed or unpacked.
+
+A `Partition` names disjoint sets of coordinates that cover the vector; one such set is a `Block`.
+The whole vector is a block like any other, which is why the library has no code for "the full
+matrix" besides the code for one block.
+
+Called by the tape (views of a tangent), curvature (blocks) and the optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minihf.backend import Array, array_module, asarray, to_host
+
+__all__ = ["Block", "Params", "Partition", "Piece", "Scope"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one named array lies in the flat vector."""
+
+    where: slice
+    shape: tuple[int, ...]
+
+
+class Params:
+    """A flat vector of parameters with named, writable views.
+
+    Make one by ``net.init(seed)`` or, for a function of your own, by `Params.from_dict`.
+
+    Parameters
+    ----------
+    vector : array, shape (n,)
+        All parameters, contiguous.
+    layout : mapping of str to Slot
+        Which part of the vector each name stands for, in order.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> params = hf.Params.from_dict({"W": np.ones((2, 3)), "b": np.zeros(3)})
+    >>> params.names, params.size, params["W"].shape
+    (('W', 'b'), 9, (2, 3))
+    >>> params["b"][:] = 5.0
+    >>> float(params.vector[-1])
+    5.0
+    """
+
+    path = ""
+
+    def __init__(self, vector: Array, layout: Mapping[str, Slot]) -> None:
+        self.vector = vector
+        self._layout = layout
+
+    @classmethod
+    def from_dict(cls, arrays: Mapping[str, Any], dtype: Any = None) -> Params:
+        """Copy named arrays into one flat vector, in the order given.
+
+        Raises
+        ------
+        ValueError
+            If there is no array, or one holds anything but real or complex floating numbers
+            while no `dtype` is given.
+        """
+        if not arrays:
+            raise ValueError("Params.from_dict: got no arrays; a network needs parameters")
+        layout, start = {}, 0
+        for name, array in arrays.items():
+            shape = tuple(np.shape(array) if not hasattr(array, "shape") else array.shape)
+            layout[name] = Slot(slice(start, start + prod(shape)), shape)
+            start += prod(shape)
+        parts = [asarray(array).reshape(-1) for array in arrays.values()]
+        xp = array_module(*parts)
+        vector = xp.concatenate(parts)
+        if dtype is not None:
+            vector = vector.astype(dtype)
+        if vector.dtype.kind not in "fc":
+            raise ValueError(
+                f"Params.from_dict: parameters must be floating numbers, got {vector.dtype}; "
+                "pass dtype=np.float32 or np.float64"
+            )
+        return cls(vector, layout)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Dotted names in the order of the flat vector."""
+        return tuple(self._layout)
+
+    @property
+    def layout(self) -> Mapping[str, Slot]:
+        """Where each name lies: name to slot, which has `where` (a slice) and `shape`."""
+        return self._layout
+
+    @property
+    def size(self) -> int:
+        """Number of parameters n."""
+        return int(self.vector.size)
+
+    @property
+    def dtype(self) -> Any:
+        """The vector's dtype."""
+        return self.vector.dtype
+
+    def __getitem__(self, name: str) -> Array:
+        slot = self._slot(name)
+        return self.vector[slot.where].reshape(slot.shape)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self[name][...] = value
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._layout
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._layout)
+
+    def __len__(self) -> int:
+        return len(self._layout)
+
+    def with_vector(self, vector: Array) -> Params:
+        """Return parameters of the same layout over another vector (kept as it is, not copied)."""
+        if vector.shape != self.vector.shape:
+            raise ValueError(
+                f"Params.with_vector: vector has shape {vector.shape}, expected ({self.size},)"
+            )
+        return Params(vector, self._layout)
+
+    def scope(self, prefix: str) -> Scope:
+        """Return a view in which ``"W"`` means ``prefix + ".W"``: what a container hands on."""
+        return Scope(self, prefix)
+
+    def _slot(self, name: str) -> Slot:
+        try:
+            return self._layout[name]
+        except KeyError:
+            raise KeyError(f"no parameter {name!r}; there are: {', '.join(self.names)}") from None
+
+    def __repr__(self) -> str:
+        rows = "".join(f"\n  {name} {slot.shape}" for name, slot in self._layout.items())
+        return f"Params({self.size} x {self.dtype}{rows})"
+
+
+class Scope:
+    """Named arrays seen from inside a container: `path` is where we are, for names and messages."""
+
+    def __init__(self, arrays: Any, path: str = "") -> None:
+        self._arrays = arrays
+        self.path = path
+
+    def __getitem__(self, name: str) -> Any:
+        full = f"{self.path}.{name}" if self.path else name
+        if full not in self._arrays:
+            raise KeyError(f"no parameter {full!r}; there are: {', '.join(self._arrays)}")
+        return self._arrays[full]
+
+    def scope(self, prefix: str) -> Scope:
+        """Go one container further in."""
+        return Scope(self._arrays, f"{self.path}.{prefix}" if self.path else prefix)
+
+
+# Blocks -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The part of one named array that belongs to a block.
+
+    `within` is its place in the block's own vector; `entries` are the flat positions inside the
+    array, or None for all of it, which then is a plain view and costs nothing.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    within: slice
+    entries: Array | None
+
+    def spread(self, v: Array) -> Array:
+        """Cut this piece out of the block's vector, in the array's shape, zeros elsewhere."""
+        mine = v[self.within]
+        if self.entries is None:
+            return mine.reshape(self.shape)
+        full = array_module(v).zeros(prod(self.shape), dtype=v.dtype)
+        full[self.entries] = mine
+        return full.reshape(self.shape)
+
+    def gather(self, array: Array) -> Array:
+        """Return the entries that belong to the block, flat: the transpose of `spread`."""
+        flat = array.reshape(-1)
+        return flat if self.entries is None else flat[self.entries]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A named, sorted set of coordinates of the flat vector: ``vector[block.index]``.
+
+    `index` is a slice where the block is contiguous, else an integer array.
+    """
+
+    name: str
+    index: Any
+    size: int
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def from_indices(cls, name: str, layout: Mapping[str, Slot], indices: np.ndarray) -> Block:
+        """Describe the sorted host array `indices` of flat positions, parameter by parameter."""
+        pieces, start = [], 0
+        for parameter, slot in layout.items():
+            first, last = np.searchsorted(indices, [slot.where.start, slot.where.stop])
+            count = int(last - first)
+            if count:
+                whole = count == prod(slot.shape)
+                entries = None if whole else asarray(indices[first:last] - slot.where.start)
+                pieces.append(Piece(parameter, slot.shape, slice(start, start + count), entries))
+                start += count
+        contiguous = indices[-1] - indices[0] + 1 == indices.size
+        index = (
+            slice(int(indices[0]), int(indices[-1]) + 1) if contiguous else asarray(indices)
+        )
+        return cls(name, index, int(indices.size), tuple(pieces))
+
+    @classmethod
+    def whole(cls, params: Params) -> Block:
+        """Return the one block that is all of `params`."""
+        pieces = (Piece(name, slot.shape, slot.where, None) for name, slot in params.layout.items())
+        return cls("network", slice(0, params.size), params.size, tuple(pieces))
+
+    def __repr__(self) -> str:
+        return f"Block({self.name!r}, {self.size} parameters)"
+
+
+class Partition(Mapping[str, Block]):
+    """Disjoint blocks that cover every parameter exactly once.
+
+    Make one by `Partition.of` or `Partition.from_indices`.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> net = hf.Sequential(hf.Dense(4, 3), hf.Tanh(), hf.Dense(3, 2))
+    >>> params = net.init(0)
+    >>> hf.Partition.of(params, "layer").names
+    ('0', '2')
+    >>> hf.Partition.of(params, {"weights": "*.W", "biases": "*.b"})["biases"].size
+    5
+    """
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        self._blocks = {block.name: block for block in blocks}
+
+    @classmethod
+    def of(cls, params: Params, spec: Any = "network") -> Partition:
+        """Divide `params` by ``"network"``, ``"layer"``, ``"param"``, or by name to glob(s).
+
+        ``"layer"`` puts the parameters of one layer together: those whose names agree up to the
+        last dot. A mapping such as ``{"encoder": "encoder.*", "decoder": "decoder.*"}`` takes a
+        glob or a list of globs per block. A `Partition` is returned as it is.
+
+        Raises
+        ------
+        ValueError
+            For an unknown spec, a glob that matches nothing, or parameters missing or doubled.
+        """
+        if isinstance(spec, Partition):
+            return spec._checked(params)
+        if isinstance(spec, str):
+            key_of = {
+                "network": lambda name: "network",
+                "layer": lambda name: name.rpartition(".")[0] or "network",
+                "param": lambda name: name,
+            }
+            if spec not in key_of:
+                raise ValueError(
+                    f"unknown partition {spec!r}; choose 'network', 'layer', 'param', "
+                    "or a mapping of block name to glob(s)"
+                )
+            owners: dict[str, list[str]] = {}
+            for name in params.names:
+                owners.setdefault(key_of[spec](name), []).append(name)
+        elif isinstance(spec, Mapping):
+            owners = {block: _matching(params, block, globs) for block, globs in spec.items()}
+        else:
+            raise ValueError(
+                f"a partition is a name or a mapping of block name to glob(s), "
+                f"got {type(spec).__name__}"
+            )
+        indices = {
+            block: np.concatenate([_positions(params.layout[name]) for name in names])
+            for block, names in owners.items()
+        }
+        return cls.from_indices(params, indices)
+
+    @classmethod
+    def from_indices(cls, params: Params, indices: Mapping[str, Any]) -> Partition:
+        """Divide `params` by block name to integer positions in the flat vector.
+
+        The order of the positions does not matter: a block is a set, kept sorted.
+
+        Raises
+        ------
+        ValueError
+            If a block is empty or out of range, or coordinates are missing or doubled.
+        """
+        times = np.zeros(params.size, dtype=np.int64)
+        blocks = []
+        for name, positions in indices.items():
+            index = np.sort(np.asarray(to_host(positions)).reshape(-1))
+            if index.size == 0 or index.dtype.kind not in "iu":
+                raise ValueError(f"block {name!r} needs a non-empty array of integer positions")
+            if index[0] < 0 or index[-1] >= params.size:
+                raise ValueError(
+                    f"block {name!r}: positions run from {index[0]} to {index[-1]}, "
+                    f"the vector has 0 to {params.size - 1}"
+                )
+            np.add.at(times, index, 1)
+            blocks.append((int(index[0]), name, index))
+        _must_be_one(params, times)
+        blocks.sort(key=lambda block: block[0])
+        return cls([Block.from_indices(name, params.layout, index) for _, name, index in blocks])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Block names in the order of the parameters."""
+        return tuple(self._blocks)
+
+    def __getitem__(self, name: str) -> Block:
+        try:
+            return self._blocks[name]
+        except KeyError:
+            raise KeyError(f"no block {name!r}; there are: {', '.join(self.names)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._blocks)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def _checked(self, params: Params) -> Partition:
+        covered = sum(block.size for block in self.values())
+        if covered != params.size:
+            raise ValueError(f"the partition covers {covered} parameters, there are {params.size}")
+        return self
+
+    def __repr__(self) -> str:
+        return f"Partition({', '.join(f'{b.name}: {b.size}' for b in self.values())})"
+
+
+def _positions(slot: Slot) -> np.ndarray:
+    return np.arange(slot.where.start, slot.where.stop)
+
+
+def _matching(params: Params, block: str, globs: str | Sequence[str]) -> list[str]:
+    patterns = [globs] if isinstance(globs, str) else list(globs)
+    names: list[str] = []
+    for pattern in patterns:
+        found = [name for name in params.names if fnmatchcase(name, pattern)]
+        if not found:
+            raise ValueError(
+                f"block {block!r}: {pattern!r} matches no parameter of {', '.join(params.names)}"
+            )
+        names += [name for name in found if name not in names]
+    return names
+
+
+def _must_be_one(params: Params, times: np.ndarray) -> None:
+    """Refuse a partition that leaves out or repeats coordinates, naming the parameters."""
+    for fault, wrong in (("missing", times == 0), ("doubled", times > 1)):
+        names = [name for name, slot in params.layout.items() if wrong[slot.where].any()]
+        if names:
+            raise ValueError(
+                f"a partition covers every parameter exactly once; {fault}: {', '.join(names)}"
+            )

@@ -1,0 +1,275 @@
+"""Conjugate gradients on A x = b, for operators that are only known by their products.
+
+CG minimises the quadratic  q(x) = 1/2 x' A x - b' x  over a growing subspace. This one is made for
+Hessian-free optimization: it stops by Martens' rule on the progress of q rather than on the
+residual, keeps iterates on a geometric grid for backtracking, and never raises in mid-training:
+every way to end is a `Reason`.
+
+    p = z = M r;  per iteration:  Ap = A p                              one product
+                                  alpha = r'z / p'Ap
+                                  x += alpha p,  r -= alpha Ap
+                                  q = -1/2 x' (b + r)                   free: no extra product
+                                  z = M r,  beta = new r'z / old r'z,  p = z + beta p
+
+M. R. Hestenes & E. Stiefel (1952); J. Martens, "Deep learning via Hessian-free optimization", ICML
+2010, sections 4.4 and 4.6. Called by the optimizers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from minihf.backend import Array, array_module, to_host
+
+__all__ = ["CGResult", "Reason", "RelativeProgress", "RelativeResidual", "cg", "martens_grid"]
+
+
+class Reason(Enum):
+    """Why CG stopped."""
+
+    CONVERGED = "the residual is below its tolerance"
+    RELATIVE_PROGRESS = "the quadratic hardly falls any more"
+    MAX_ITERATIONS = "the iteration cap was reached"
+    NEGATIVE_CURVATURE = "a direction with p'Ap <= 0 (or r'Mr <= 0) was found"
+    ZERO_RHS = "b is zero, and so is the solution"
+    NON_FINITE = "a NaN or an infinity came up"
+
+
+@dataclass(frozen=True)
+class CGResult:
+    """What `cg` found.
+
+    Attributes
+    ----------
+    x : array, shape (n,)
+        The last iterate before anything went wrong.
+    iterates : list of (int, array)
+        The recorded iterates with their iteration numbers, in order; the last is `x`.
+    quadratics : list of float
+        q after 0, 1, 2, ... iterations.
+    residuals : list of float
+        |b - A x| / |b| likewise, by CG's own recurrence.
+    n_products : int
+        Products with A: one per iteration begun, and one for a warm start.
+    reason : Reason
+    """
+
+    x: Array
+    iterates: list[tuple[int, Array]]
+    quadratics: list[float]
+    residuals: list[float]
+    n_products: int
+    reason: Reason
+
+    @property
+    def n_iterations(self) -> int:
+        """Iterations that moved x."""
+        return len(self.quadratics) - 1
+
+
+@dataclass(frozen=True)
+class RelativeProgress:
+    """Martens' rule: stop once the last k iterations gained less than k times `tolerance`.
+
+    At iteration i, with k = max(min_iterations, ceil(fraction i)): stop if i > k, q_{i-k} < 0 and
+    (q_{i-k} - q_i) / -q_i < k tolerance. Martens 2010, section 4.4 (k = max(10, 0.1 i), 5e-4).
+    """
+
+    tolerance: float = 5e-4
+    min_iterations: int = 10
+    fraction: float = 0.1
+
+    def __call__(self, quadratics: Sequence[float], residuals: Sequence[float]) -> Reason | None:
+        """Return a reason to stop, or None."""
+        i = len(quadratics) - 1
+        k = max(self.min_iterations, math.ceil(self.fraction * i))
+        if i <= k or not quadratics[i - k] < 0:
+            return None
+        gain = (quadratics[i - k] - quadratics[i]) / -quadratics[i]
+        return Reason.RELATIVE_PROGRESS if gain < k * self.tolerance else None
+
+
+@dataclass(frozen=True)
+class RelativeResidual:
+    """Stop once |b - A x| <= rtol |b|."""
+
+    rtol: float = 1e-5
+
+    def __call__(self, quadratics: Sequence[float], residuals: Sequence[float]) -> Reason | None:
+        """Return a reason to stop, or None."""
+        return Reason.CONVERGED if residuals[-1] <= self.rtol else None
+
+
+def martens_grid(i: int) -> bool:
+    """Tell whether iteration i is kept: i = ceil(5 * 1.3^j) for some j (Martens 2010, 4.6)."""
+    if i < 5:
+        return False
+    j = round(math.log(i / 5, 1.3))
+    return any(math.ceil(5 * 1.3**m) == i for m in (j - 1, j, j + 1) if m >= 0)
+
+
+def cg(
+    A: Any,
+    b: Array,
+    x0: Array | None = None,
+    M: Any = None,
+    max_iters: int = 250,
+    stop: Callable[[Sequence[float], Sequence[float]], Reason | None] | None = None,
+    record: Callable[[int], bool] = martens_grid,
+    check_every: int = 1,
+) -> CGResult:
+    """Solve A x = b approximately, for a symmetric positive (semi-)definite operator A.
+
+    Parameters
+    ----------
+    A : operator or callable
+        ``A @ v``, or ``A(v)``, of shape (n,).
+    b : array, shape (n,)
+    x0 : array, shape (n,), optional
+        Warm start; costs one product more. Without it, CG starts at zero.
+    M : operator or callable, optional
+        Preconditioner: ``M @ r`` approximates the inverse of A applied to r, as in SciPy.
+    max_iters : int
+    stop : callable of (quadratics, residuals), optional
+        `RelativeProgress` (the default), `RelativeResidual`, or your own: a `Reason` or None.
+    record : callable of int
+        Which iterates to keep beside the last; `martens_grid` keeps 5, 7, 9, 11, 15, ...
+    check_every : int
+        Iterations between two looks at the scalars. Each look waits for the device once; with a
+        larger cadence CG may run up to ``check_every - 1`` iterations longer than the rule asks.
+
+    Returns
+    -------
+    CGResult
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or `max_iters` or `check_every` is below 1. Trouble in
+        mid-solve is no exception but a `Reason`.
+
+    Notes
+    -----
+    One product and one application of M per iteration. Memory: eight vectors (three of them hold
+    x: the current one, the last one known good, and the next), and the recorded iterates, about
+    log(max_iters / 5) / log(1.3) more. After non-positive curvature or a non-finite number the
+    result is the last good iterate; the worst case is x = 0.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> A = np.array([[4.0, 1.0], [1.0, 3.0]])
+    >>> result = hf.cg(A, np.array([1.0, 2.0]), stop=hf.RelativeResidual(rtol=1e-10))
+    >>> result.x.round(4), result.n_products, result.reason.name
+    (array([0.0909, 0.6364]), 2, 'CONVERGED')
+    """
+    if max_iters < 1 or check_every < 1:
+        raise ValueError(f"cg: max_iters {max_iters} and check_every {check_every} must be >= 1")
+    for name, vector in (("b", b), ("x0", x0)):
+        if vector is not None and (vector.ndim != 1 or vector.shape != b.shape):
+            raise ValueError(f"cg: {name} has shape {vector.shape}, expected ({b.size},)")
+    stop = RelativeProgress() if stop is None else stop
+    apply_A, apply_M = _as_function(A), _as_function(M)
+    xp = array_module(b)
+    zero = xp.zeros_like(b)
+
+    b_norm = math.sqrt(float(to_host(xp.vdot(b, b))))
+    if b_norm == 0 or not math.isfinite(b_norm):
+        reason = Reason.ZERO_RHS if b_norm == 0 else Reason.NON_FINITE
+        return CGResult(zero, [(0, zero)], [0.0], [b_norm], 0, reason)
+
+    x = zero if x0 is None else x0.copy()
+    r = b.copy() if x0 is None else b - apply_A(x)
+    n_products = 0 if x0 is None else 1
+    quadratics, residuals = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)[:2]
+    if not math.isfinite(quadratics[0]):
+        return CGResult(zero, [(0, zero)], [0.0], [1.0], n_products, Reason.NON_FINITE)
+    if residuals[0] == 0:
+        return CGResult(x, [(0, x)], quadratics, residuals, n_products, Reason.CONVERGED)
+
+    z = apply_M(r)
+    p = z.copy()
+    rz = xp.vdot(r, z)
+    good, scratch = x, xp.empty_like(b)
+    buffers = [x, xp.empty_like(b), xp.empty_like(b)]
+    iterates: list[tuple[int, Array]] = []
+    unseen: list[Array] = []  # scalars that are still on the device
+    reason = Reason.MAX_ITERATIONS
+
+    for i in range(1, max_iters + 1):
+        Ap = apply_A(p)
+        n_products += 1
+        pAp = xp.vdot(p, Ap)
+        positive = (pAp > 0) & (rz > 0)
+        with np.errstate(all="ignore"):  # a zero or a NaN here becomes a reason
+            alpha = xp.where(positive, rz / pAp, xp.zeros_like(pAp))
+            x_next = next(spare for spare in buffers if spare is not x and spare is not good)
+            x = _axpy(xp, alpha, p, x, out=x_next)
+            r -= xp.multiply(alpha, Ap, out=scratch)
+            z = apply_M(r)
+            rz, rz_before = xp.vdot(r, z), rz
+            rr = rz if z is r else xp.vdot(r, r)
+            unseen.append(_look(xp, x, b, r, rr, positive, scratch))
+            p *= rz / rz_before
+            p += z
+        if record(i):
+            iterates.append((i, x.copy()))
+        if i % check_every == 0 or i == max_iters:
+            qs, rs, fault = _scalars(xp, unseen, b_norm)
+            unseen.clear()
+            if fault is not None:
+                reason = fault
+                break
+            quadratics += qs
+            residuals += rs
+            good = x
+            found = Reason.CONVERGED if rs[-1] == 0 else stop(quadratics, residuals)
+            if found is not None:
+                reason = found
+                break
+
+    n = len(quadratics) - 1
+    iterates = [(i, iterate) for i, iterate in iterates if i < n]
+    return CGResult(good, [*iterates, (n, good)], quadratics, residuals, n_products, reason)
+
+
+def _axpy(xp: Any, alpha: Array, p: Array, x: Array, out: Array) -> Array:
+    xp.multiply(alpha, p, out=out)
+    out += x
+    return out
+
+
+def _look(
+    xp: Any, x: Array, b: Array, r: Array, rr: Array, positive: Any = True, scratch: Any = None
+) -> Array:
+    """Put q, r'r and whether the step was sound into one small array: one transfer, not three."""
+    q = -0.5 * xp.vdot(x, xp.add(b, r, out=scratch))
+    return xp.stack([q, rr, xp.where(positive, xp.ones_like(rr), xp.zeros_like(rr))])
+
+
+def _scalars(
+    xp: Any, looks: list[Array], b_norm: float
+) -> tuple[list[float], list[float], Reason | None]:
+    """Bring scalars down: quadratics, relative residuals, and what is wrong if anything is."""
+    q, rr, positive = to_host(xp.stack(looks, axis=1)).astype(np.float64)
+    fault = None
+    if not (np.isfinite(q).all() and np.isfinite(rr).all()):
+        fault = Reason.NON_FINITE
+    elif not positive.all():
+        fault = Reason.NEGATIVE_CURVATURE
+    with np.errstate(invalid="ignore"):
+        return list(map(float, q)), list(map(float, np.sqrt(rr) / b_norm)), fault
+
+
+def _as_function(operator: Any) -> Callable[[Array], Array]:
+    if operator is None:
+        return lambda v: v
+    if hasattr(operator, "__matmul__"):
+        return lambda v: operator @ v
+    return operator

@@ -1,0 +1,604 @@
+"""The engine: record a forward pass once, then push tangents and pull cotangents through it.
+
+An `Op` states four rules side by side. Running a network on traced values writes a list of nodes,
+each an op with the residuals its linear rules need; that list is a `Linearization`, and every
+product with a derivative is a walk along it:
+
+    jvp   walks forward with `rop`:      R{output} = J v
+    vjp   walks backward with `vjp`:     J' u
+    hvp   walks forward with `rop`, then backward with `rvjp`: Pearlmutter's R applied to
+          back-propagation, R{J' u} = J' R{u} + R{J'} u
+
+Nothing of the forward pass is ever computed again. A zero tangent is None and costs nothing. A
+product that is restricted to a block of parameters walks only along the nodes that can be reached
+from those parameters.
+
+B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computation 6 (1994).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minihf.backend import Array, array_module
+from minihf.params import Block, Params, Scope
+
+__all__ = ["Factors", "LinearOp", "Linearization", "Op", "Traced", "apply", "linearize", "tap"]
+
+
+# Ops ----------------------------------------------------------------------------------------
+
+
+class Op:
+    """One differentiable operation: four rules that share their local names.
+
+    Write ``forward``, ``rop``, ``vjp`` and ``rvjp`` next to each other. `residuals` is whatever
+    `forward` computed once for the other three. Tangents carry ``R`` (Rx, RW) and may be None for
+    zero; `u` is the cotangent of the output. `vjp` and `rvjp` return one cotangent per input and
+    may return None wherever ``needs`` is False.
+    """
+
+    def forward(self, *inputs: Any) -> tuple[Array, Any]:
+        """Return the output and the residuals."""
+        raise NotImplementedError
+
+    def rop(self, residuals: Any, *Rinputs: Array | None) -> Array:
+        """Return R{output}. At least one tangent is not None."""
+        raise NotImplementedError
+
+    def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
+        """Return the cotangents of the inputs."""
+        raise NotImplementedError
+
+    def rvjp(
+        self,
+        residuals: Any,
+        Rinputs: Sequence[Array | None],
+        u: Array,
+        Ru: Array | None,
+        needs: Sequence[bool],
+    ) -> tuple[Array | None, ...]:
+        """Return R{cotangents of the inputs}: `vjp`'s result, differentiated along the tangents."""
+        raise NotImplementedError
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Apply the op: to arrays it gives an array, to traced values a traced value."""
+        return apply(self, *inputs)
+
+
+class LinearOp(Op):
+    """An op whose output is linear in its inputs together, so that R{J' u} = J' R{u}."""
+
+    def rvjp(
+        self,
+        residuals: Any,
+        Rinputs: Sequence[Array | None],
+        u: Array,
+        Ru: Array | None,
+        needs: Sequence[bool],
+    ) -> tuple[Array | None, ...]:
+        """Apply the transpose to R{u}: there is no second derivative."""
+        return (None,) * len(Rinputs) if Ru is None else self.vjp(residuals, Ru, needs)
+
+
+# Recording ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One line of the tape. Inputs are indices of traced values, None for constants."""
+
+    op: Op
+    inputs: tuple[int | None, ...]
+    output: int
+    residuals: Any
+
+
+class Tape:
+    """What a forward pass wrote: nodes in order, and the taps among their outputs."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.taps: dict[str, Traced] = {}
+        self.n_values = 0
+
+    def value(self, array: Array) -> Traced:
+        """Put a new value on the tape."""
+        self.n_values += 1
+        return Traced(self, self.n_values - 1, array)
+
+
+def apply(op: Op, *inputs: Any) -> Any:
+    """Run `op` forward; if an input is traced, write the node down and return a traced value."""
+    tape = next((x.tape for x in inputs if isinstance(x, Traced)), None)
+    if tape is None:
+        return op.forward(*inputs)[0]
+    if any(isinstance(x, Traced) and x.tape is not tape for x in inputs):
+        raise ValueError(f"{type(op).__name__}: its inputs are traced by different linearizations")
+    output, residuals = op.forward(*(x.value if isinstance(x, Traced) else x for x in inputs))
+    traced = tape.value(output)
+    indices = tuple(x.index if isinstance(x, Traced) else None for x in inputs)
+    tape.nodes.append(Node(op, indices, traced.index, residuals))
+    return traced
+
+
+def tap(name: str, value: Any) -> Any:
+    """Mark a hidden value by name, and return it unchanged.
+
+    The linearization then has it in ``lin.taps``, ``lin.jvp(v, taps=True)`` gives its R-value and
+    ``lin.vjp(u, taps={name: cotangent})`` adds to its cotangent. On plain arrays it does nothing.
+    """
+    if isinstance(value, Traced):
+        if name in value.tape.taps:
+            raise ValueError(f"tap {name!r} is there twice; every tap needs a name of its own")
+        value.tape.taps[name] = value
+    return value
+
+
+class Traced:
+    """A value on the tape. Use it like an array; it cannot leave the tape or be written into."""
+
+    __slots__ = ("index", "tape", "value")
+
+    def __init__(self, tape: Tape, index: int, value: Array) -> None:
+        self.tape, self.index, self.value = tape, index, value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return tuple(self.value.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The array's number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The array's number of entries."""
+        return int(self.value.size)
+
+    @property
+    def dtype(self) -> Any:
+        """The array's dtype."""
+        return self.value.dtype
+
+    @property
+    def T(self) -> Traced:
+        """The transpose: axes in reverse order."""
+        return _ops().transpose(self)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Traced]:
+        return (self[i] for i in range(len(self)))
+
+    def __add__(self, other: Any) -> Traced:
+        return _ops().add(self, other)
+
+    def __radd__(self, other: Any) -> Traced:
+        return _ops().add(other, self)
+
+    def __sub__(self, other: Any) -> Traced:
+        return _ops().sub(self, other)
+
+    def __rsub__(self, other: Any) -> Traced:
+        return _ops().sub(other, self)
+
+    def __mul__(self, other: Any) -> Traced:
+        return _ops().mul(self, other)
+
+    def __rmul__(self, other: Any) -> Traced:
+        return _ops().mul(other, self)
+
+    def __truediv__(self, other: Any) -> Traced:
+        return _ops().div(self, other)
+
+    def __rtruediv__(self, other: Any) -> Traced:
+        return _ops().div(other, self)
+
+    def __matmul__(self, other: Any) -> Traced:
+        return _ops().matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Traced:
+        return _ops().matmul(other, self)
+
+    def __neg__(self) -> Traced:
+        return _ops().neg(self)
+
+    def __pow__(self, exponent: Any) -> Traced:
+        if exponent == 2:
+            return _ops().square(self)
+        raise TypeError(f"x ** {exponent!r} on a traced value: only ** 2; else use exp and log")
+
+    def __getitem__(self, index: Any) -> Traced:
+        return _ops().getitem(self, index)
+
+    def reshape(self, *shape: Any) -> Traced:
+        """Return the same entries in another shape."""
+        return _ops().reshape(self, shape[0] if isinstance(shape[0], tuple) else shape)
+
+    def transpose(self, *axes: int) -> Traced:
+        """Permute the axes."""
+        return _ops().transpose(self, axes or None)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Traced:
+        """Sum over axes."""
+        return _ops().sum(self, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Traced:
+        """Average over axes."""
+        return _ops().mean(self, axis, keepdims)
+
+    # What would leave the tape by accident, and what to write instead.
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs and ufunc in _OPERATORS:
+            return getattr(_ops(), _OPERATORS[ufunc])(*inputs)
+        _left_the_tape(ufunc.__name__)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        _left_the_tape(function.__name__)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("a traced value is no array yet; build the network from minihf.ops")
+
+    def _in_place(self, *args: Any) -> NoReturn:
+        raise TypeError(
+            "a traced value cannot be written in place: write x = x + y instead of x += y, "
+            "and minihf.ops.concatenate instead of x[i] = y"
+        )
+
+    __setitem__ = __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = _in_place
+    __ipow__ = _in_place
+
+    def _branch(self, *args: Any) -> NoReturn:
+        raise TypeError(
+            "a traced value has no truth value, order or number: a network's path may depend on "
+            "shapes and constants only; for a choice by value use minihf.ops.relu, or a mask"
+        )
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = _branch
+    __lt__ = __le__ = __gt__ = __ge__ = _branch
+
+    def __repr__(self) -> str:
+        return f"Traced({self.dtype}, shape {self.shape})"
+
+
+_OPERATORS = {
+    np.add: "add",
+    np.subtract: "sub",
+    np.multiply: "mul",
+    np.true_divide: "div",
+    np.matmul: "matmul",
+}
+"""``array * traced`` reaches us as a ufunc: these are operators, and may pass."""
+
+
+def _ops() -> Any:
+    from minihf import ops  # the operators' home imports this file
+
+    return ops
+
+
+def _left_the_tape(name: str) -> NoReturn:
+    known = {"absolute": "square", "maximum": "relu", "power": "square", "einsum": "matmul"}
+    ours = known.get(name, name)
+    hint = f"call minihf.ops.{ours}" if hasattr(_ops(), ours) else "build it from minihf.ops"
+    raise TypeError(f"np.{name} was called on a traced value; {hint} instead")
+
+
+# The linearization --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Factors:
+    """One use of a dense-like weight: the case's gradient is the sum over p of a[n, p] s[n, p]'.
+
+    `weight` and `bias` are parameter names (`bias` None without one), `a` has shape (N, P, D) and
+    `s` (N, P, M), for P positions (time steps, pixels, or 1).
+    """
+
+    weight: str
+    bias: str | None
+    a: Array
+    s: Array
+
+
+@dataclass(frozen=True)
+class Route:
+    """The part of the tape that a block's products walk along."""
+
+    block: Block
+    nodes: list[tuple[Node, tuple[bool, ...]]]  # with `needs`: which inputs depend on the block
+
+
+class Linearization:
+    """A network at one point, ready to be multiplied with: what `linearize` returns.
+
+    Attributes
+    ----------
+    output : array, shape (N, ...)
+        The network's value.
+    taps : dict of str to array
+        The hidden values that the network marked with `tap`.
+    params : Params
+        A copy of the parameters it was made at.
+    """
+
+    def __init__(
+        self, params: Params, tape: Tape, leaves: Mapping[str, Traced], output: Any
+    ) -> None:
+        self.params = params
+        self.taps = {name: traced.value for name, traced in tape.taps.items()}
+        self._tape = tape.nodes
+        self._leaves = {name: traced.index for name, traced in leaves.items()}
+        self._tapped = {name: traced.index for name, traced in tape.taps.items()}
+        self._end = output.index if isinstance(output, Traced) else -1
+        self.output = output.value if isinstance(output, Traced) else output
+        self._xp = array_module(params.vector)
+        self._whole = Block.whole(params)
+        self._routes: dict[Block, Route] = {}
+        self._useful = self._leading_to({self._end, *self._tapped.values()})
+
+    # Public products
+
+    def jvp(self, v: Array, block: Block | None = None, taps: bool = False) -> Any:
+        """Push a tangent forward: R{output} = J v.
+
+        Parameters
+        ----------
+        v : array, shape (n,), or (block.size,) with a block
+            The tangent of the parameters; with a block, all others have none.
+        block : Block, optional
+            ``partition[name]``; only nodes that depend on it are touched.
+        taps : bool
+            Also return the R-values of the taps, by name.
+
+        Returns
+        -------
+        array, shape of the output; with `taps`, a pair of it and a dict
+        """
+        route = self._route(block)
+        self._must_fit("jvp", v, (route.block.size,), _per_parameter(route.block))
+        R = self._push(route, v)
+        dtype = self._xp.result_type(v.dtype, self.output.dtype)
+
+        def at(index: int, like: Array) -> Array:
+            return _fresh(R[index]) if index in R else self._xp.zeros(like.shape, dtype=dtype)
+
+        Routput = at(self._end, self.output)
+        if not taps:
+            return Routput
+        return Routput, {name: at(i, self.taps[name]) for name, i in self._tapped.items()}
+
+    def vjp(
+        self,
+        u: Array | None,
+        block: Block | None = None,
+        taps: Mapping[str, Array] | None = None,
+    ) -> Array:
+        """Pull a cotangent back: J' u, flat.
+
+        Parameters
+        ----------
+        u : array, shape of the output, or None for zero
+            The cotangent of the output.
+        block : Block, optional
+            Only this block's part is computed and returned.
+        taps : dict of str to array, optional
+            Further cotangents, for the values marked with `tap`.
+
+        Returns
+        -------
+        array, shape (n,), or (block.size,) with a block
+        """
+        route = self._route(block)
+        U = self._pull(route, self._seed("vjp", u, taps or {}))
+        return self._gather(route.block, U, self.params.dtype if u is None else u.dtype)
+
+    def hvp(
+        self,
+        v: Array,
+        loss: Any,
+        y: Any,
+        block: Block | None = None,
+        cotangents: dict[int, Array] | None = None,
+    ) -> Array:
+        """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
+
+        Forward with the R-operator, through the loss, and backward with R applied to
+        back-propagation. `cotangents` saves the primal backward pass: `backward` gives them once.
+
+        Returns
+        -------
+        array, shape (n,), or (block.size,) with a block
+        """
+        route = self._route(block)
+        self._must_fit("hvp", v, (route.block.size,), _per_parameter(route.block))
+        if cotangents is None:
+            cotangents = self.backward(loss.grad(self.output, y))
+        R = self._push(route, v)
+        RU: dict[int, Array] = {}
+        if self._end in R:
+            RU[self._end] = loss.hvp(self.output, y, R[self._end])
+        for node, needs in reversed(route.nodes):
+            u, Ru = cotangents.get(node.output), RU.pop(node.output, None)
+            if u is None:
+                continue
+            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
+            _collect(RU, node, needs, node.op.rvjp(node.residuals, Rinputs, u, Ru, needs))
+        return self._gather(route.block, RU, v.dtype)
+
+    def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
+        """Back-propagate and keep the cotangent of every value on the tape, by its index."""
+        kept: dict[int, Array] = {}
+        self._pull(self._route(None), self._seed("backward", u, taps or {}), kept)
+        return kept
+
+    def factors(self, u: Array) -> list[Factors]:
+        """Return the rows (a, s) of each weight-bearing op, for the output cotangent `u`.
+
+        Only uses in which the weight is a parameter itself, not a value computed from some.
+        """
+        kept = self.backward(u)
+        name_of = {index: name for name, index in self._leaves.items()}
+        found = []
+        for node in self._tape:
+            rows = getattr(node.op, "factors", None)
+            if rows is None or node.output not in kept:
+                continue
+            _, weight, bias = (name_of.get(-1 if i is None else i) for i in node.inputs)
+            if weight is not None:
+                found.append(Factors(weight, bias, *rows(node.residuals, kept[node.output])))
+        return found
+
+    def count_uses(self, name: str) -> int:
+        """Return how many ops on the way to the output take the parameter `name` itself."""
+        leaf = self._leaves[name]
+        return sum(node.inputs.count(leaf) for node in self._tape if node.output in self._useful)
+
+    # The three walks
+
+    def _push(self, route: Route, v: Array) -> dict[int, Array]:
+        """Forward: the tangent of every value the block can reach, by index."""
+        R = {self._leaves[piece.name]: piece.spread(v) for piece in route.block.pieces}
+        for node, _ in route.nodes:
+            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
+            R[node.output] = node.op.rop(node.residuals, *Rinputs)
+        return R
+
+    def _pull(
+        self, route: Route, U: dict[int, Array], kept: dict[int, Array] | None = None
+    ) -> dict[int, Array]:
+        """Backward: the cotangents of the leaves, by index; of everything, into `kept`."""
+        for node, needs in reversed(route.nodes):
+            u = U.pop(node.output, None)
+            if u is None:
+                continue
+            if kept is not None:
+                kept[node.output] = u
+            _collect(U, node, needs, node.op.vjp(node.residuals, u, needs))
+        return U
+
+    def _gather(self, block: Block, U: Mapping[int, Array], dtype: Any) -> Array:
+        """Write the cotangents of the leaves into one flat vector, zero where there is none."""
+        dtype = self._xp.result_type(dtype, self.params.dtype)
+        flat = self._xp.empty(block.size, dtype=dtype)
+        for piece in block.pieces:
+            cotangent = U.get(self._leaves[piece.name])
+            flat[piece.within] = 0 if cotangent is None else piece.gather(cotangent)
+        return flat
+
+    # Finding the way
+
+    def _route(self, block: Block | None) -> Route:
+        block = self._whole if block is None else block
+        if block not in self._routes:
+            live = {self._leaves[piece.name] for piece in block.pieces}
+            nodes = []
+            for node in self._tape:
+                needs = tuple(i in live for i in node.inputs)
+                if any(needs) and node.output in self._useful:
+                    live.add(node.output)
+                    nodes.append((node, needs))
+            self._routes[block] = Route(block, nodes)
+        return self._routes[block]
+
+    def _leading_to(self, ends: set[int]) -> set[int]:
+        useful = set(ends)
+        for node in reversed(self._tape):
+            if node.output in useful:
+                useful.update(i for i in node.inputs if i is not None)
+        return useful
+
+    # Checks
+
+    def _seed(self, product: str, u: Array | None, taps: Mapping[str, Array]) -> dict[int, Array]:
+        U: dict[int, Array] = {}
+        if u is not None:
+            self._must_fit(product, u, self.output.shape, "the shape of the output")
+            U[self._end] = u
+        for name, cotangent in taps.items():
+            if name not in self._tapped:
+                raise KeyError(f"no tap {name!r}; there are: {', '.join(self._tapped) or 'none'}")
+            shape = self.taps[name].shape
+            self._must_fit(f"{product}, tap {name!r}", cotangent, shape, "its shape")
+            index = self._tapped[name]
+            U[index] = U[index] + cotangent if index in U else cotangent
+        return U
+
+    def _must_fit(self, product: str, x: Array, shape: tuple[int, ...], meaning: str) -> None:
+        if array_module(x) is not self._xp or not hasattr(x, "shape"):
+            raise TypeError(
+                f"{product}: got {type(x).__name__}, the parameters are "
+                f"{type(self.params.vector).__name__}; bring it there with minihf.asarray"
+            )
+        if tuple(x.shape) != tuple(shape):
+            raise ValueError(
+                f"{product}: got shape {tuple(x.shape)}, expected {tuple(shape)}, {meaning}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Linearization({self.params.size} parameters -> {tuple(self.output.shape)})"
+
+
+def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
+    """Run ``net(params, x)`` once and keep what every derivative product needs.
+
+    Parameters
+    ----------
+    net : callable of (params, x)
+        A layer, or any function built from `minihf.ops` and the operators ``+ - * / @ []``.
+    params : Params
+        Where to linearize. The vector is copied: writing into `params` later changes nothing.
+    x : array of shape (N, ...), or a tuple of arrays
+        The batch; a constant.
+
+    Returns
+    -------
+    Linearization
+        With ``.output``, ``.jvp``, ``.vjp`` and ``.hvp``.
+
+    Notes
+    -----
+    It holds the activations and the derivative factors once; products add nothing that stays.
+
+    Examples
+    --------
+    >>> import numpy as np, minihf as hf
+    >>> params = hf.Params.from_dict({"w": np.array([3.0])})
+    >>> lin = hf.linearize(lambda params, x: params["w"] ** 2 * x, params, np.array([10.0]))
+    >>> lin.output, lin.jvp(np.array([1.0])), lin.vjp(np.array([1.0]))
+    (array([90.]), array([60.]), array([60.]))
+    """
+    params = params.with_vector(params.vector.copy())
+    tape = Tape()
+    leaves = {name: tape.value(params[name]) for name in params.names}
+    output = net(Scope(leaves), x)
+    if not hasattr(output, "shape"):
+        raise TypeError(f"the network gave {type(output).__name__}, expected one array (N, ...)")
+    return Linearization(params, tape, leaves, output)
+
+
+def _per_parameter(block: Block) -> str:
+    return f"one number per parameter of block {block.name!r}"
+
+
+def _collect(
+    U: dict[int, Array], node: Node, needs: Sequence[bool], cotangents: Sequence[Array | None]
+) -> None:
+    """Add the cotangents of a node's inputs to what other uses of the same values gave."""
+    for i, needed, cotangent in zip(node.inputs, needs, cotangents, strict=True):
+        if needed and i is not None and cotangent is not None:
+            U[i] = U[i] + cotangent if i in U else cotangent
+
+
+def _fresh(x: Array) -> Array:
+    """Return `x`, or a copy of it if it is a view of something else."""
+    return x if x.base is None else x.copy()

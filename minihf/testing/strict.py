@@ -1,0 +1,221 @@
+"""A stand-in for a device: NumPy's numbers behind CuPy's refusals.
+
+On NumPy alone, a forgotten ``asarray`` or a stray ``np.`` goes unseen; on a GPU it is an error.
+`StrictArray` makes it an error everywhere, so that the seam of `minihf.backend` is honest on a
+machine without a GPU. Its memory is a NumPy array that nothing outside this file may touch:
+
+* no implicit conversion: ``np.asarray(x)`` and NumPy's own functions refuse it;
+* no mixing with host arrays, in operators, functions, ``out=``, indices or assignments, while
+  Python's and NumPy's numbers are welcome;
+* no lists of numbers where an array belongs;
+* no NumPy scalars come out: a full reduction gives an array without axes, which ``float``, ``int``
+  and ``bool`` bring down;
+* no function or method that CuPy lacks.
+
+Views share their base's memory. Called by tests: ``install()``, then ``minihf.use("strict")``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from numbers import Number
+from types import ModuleType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minihf import backend
+
+__all__ = ["StrictArray", "install", "strict"]
+
+NOT_IN_CUPY = {
+    *("block", "ctypes", "data", "errstate", "frompyfunc", "geomspace", "insert", "matvec"),
+    *("ndenumerate", "nditer", "random", "resize", "setflags", "unstack", "vecdot", "vecmat"),
+}
+"""What NumPy has and CuPy lacks; `random` it has, and this library draws on the host."""
+
+NUMBERS = Number | np.generic
+
+TAKES_A_SHAPE = {"broadcast_shapes", "empty", "full", "ones", "zeros"}
+"""The functions whose first argument may be a tuple of numbers."""
+
+
+def install() -> None:
+    """Register the stand-in, so that ``minihf.use("strict")`` works."""
+    backend.register(StrictArray, strict)
+
+
+class StrictArray:
+    """An array "on the device". Made by ``strict.asarray``, brought down by ``strict.asnumpy``."""
+
+    __slots__ = ("_memory",)
+    __array_ufunc__ = None  # np.exp(x) is refused, and `2.5 * x` or `host * x` left to us
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, memory: np.ndarray) -> None:
+        self._memory = memory
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("implicit conversion of a device array to NumPy; use minihf.to_host")
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> NoReturn:
+        raise TypeError(f"np.{function.__name__} on a device array; use array_module(x)")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in NOT_IN_CUPY:
+            raise AttributeError(f"a device array has no {name!r}")
+        return _raised(getattr(self._memory, name))
+
+    def __getitem__(self, index: Any) -> StrictArray:
+        index = _lowered(index)
+        item = self._memory[index]
+        if not isinstance(item, np.ndarray):  # a number: take the view without axes instead
+            item = self._memory[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return StrictArray(item)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not isinstance(value, StrictArray | NUMBERS):
+            raise TypeError(f"a device array cannot be assigned from {type(value).__name__}")
+        self._memory[_lowered(index)] = _lowered(value)
+
+    def __len__(self) -> int:
+        return len(self._memory)
+
+    def __iter__(self) -> Iterator[StrictArray]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return bool(self._memory)
+
+    def __int__(self) -> int:
+        return int(self._memory)
+
+    def __float__(self) -> float:
+        return float(self._memory)
+
+    def __complex__(self) -> complex:
+        return complex(self._memory)
+
+    def __repr__(self) -> str:
+        return f"StrictArray({self._memory!r})"
+
+
+class Namespace:
+    """NumPy's functions, taking and giving `StrictArray`; stands where ``import cupy`` would."""
+
+    def __init__(self, name: str, module: ModuleType) -> None:
+        self.__name__, self._module = name, module
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in NOT_IN_CUPY:
+            raise AttributeError(f"{self.__name__} has no {name!r}, as CuPy has none")
+        found = getattr(self._module, name)
+        if isinstance(found, ModuleType):
+            return Namespace(f"{self.__name__}.{name}", found)
+        return _raised(found, shape_first=name in TAKES_A_SHAPE)
+
+    def asarray(self, x: Any, dtype: Any = None) -> StrictArray:
+        """Upload host data (always a copy), or return an array that is here already."""
+        if isinstance(x, StrictArray):
+            return StrictArray(x._memory.astype(dtype)) if dtype not in (None, x.dtype) else x
+        memory = np.array(x, dtype=dtype)
+        if memory.dtype.kind not in "biufc":
+            raise TypeError(f"a device holds numbers, not {memory.dtype}")
+        return StrictArray(memory)
+
+    array = asarray
+
+    def asnumpy(self, x: Any) -> np.ndarray:
+        """Bring an array down: a copy."""
+        return x._memory.copy() if isinstance(x, StrictArray) else np.asarray(x)
+
+
+strict = Namespace("strict", np)
+
+
+# Crossing the border ------------------------------------------------------------------------
+
+
+class Function:
+    """A NumPy function or method that takes and gives device arrays only."""
+
+    def __init__(self, function: Any, shape_first: bool = False) -> None:
+        self._function, self._shape_first = function, shape_first
+
+    def __getattr__(self, name: str) -> Any:  # add.at, maximum.reduce
+        return _raised(getattr(self._function, name))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        arrays = args if isinstance(self._function, np.ufunc) else args[: not self._shape_first]
+        for x in arrays:
+            if isinstance(x, list | tuple) and not any(isinstance(i, StrictArray) for i in x):
+                raise TypeError(f"{self._function.__name__} takes device arrays, got {x!r}")
+        lowered = {key: _lowered(x) for key, x in kwargs.items()}
+        result = self._function(*map(_lowered, args), **lowered)
+        return _raised(result) if kwargs.get("out") is None else kwargs["out"]
+
+
+def _lowered(x: Any) -> Any:
+    """Take the memory out of an argument; refuse host arrays, and lists of data."""
+    if isinstance(x, StrictArray):
+        return x._memory
+    if isinstance(x, np.ndarray):
+        raise TypeError("a host array among device arrays; bring it there with minihf.asarray")
+    if isinstance(x, list | tuple):
+        if any(isinstance(i, float | complex | np.inexact) for i in x):
+            raise TypeError(f"a device array was expected, got {x!r}")
+        return type(x)(map(_lowered, x))
+    return x
+
+
+def _raised(x: Any, shape_first: bool = False) -> Any:
+    """Put a result back on the device."""
+    if isinstance(x, np.ndarray | np.generic):
+        return StrictArray(np.asarray(x))
+    if isinstance(x, list | tuple) and any(isinstance(i, np.ndarray) for i in x):
+        return type(x)(map(_raised, x))
+    return Function(x, shape_first) if callable(x) and not isinstance(x, type) else x
+
+
+# Operators ----------------------------------------------------------------------------------
+
+
+def _operand(x: Any) -> Any:
+    """Take the memory or the number out of an operand; leave other types to their own operators."""
+    return _lowered(x) if isinstance(x, StrictArray | np.ndarray | NUMBERS) else NotImplemented
+
+
+def _binary(operation: Callable[[Any, Any], Any], swap: bool = False) -> Callable[..., Any]:
+    def method(self: StrictArray, other: Any) -> Any:
+        mine, theirs = self._memory, _operand(other)
+        if theirs is NotImplemented:
+            return NotImplemented
+        return _raised(operation(theirs, mine) if swap else operation(mine, theirs))
+
+    return method
+
+
+def _in_place(operation: Callable[[Any, Any], Any]) -> Callable[..., StrictArray]:
+    def method(self: StrictArray, other: Any) -> StrictArray:
+        if _operand(other) is NotImplemented:
+            raise TypeError(f"a device array cannot be changed in place by {type(other).__name__}")
+        operation(self._memory[...], _operand(other))  # [...]: a number without axes stays in place
+        return self
+
+    return method
+
+
+def _unary(operation: Callable[[Any], Any]) -> Callable[[StrictArray], Any]:
+    return lambda self: _raised(operation(self._memory))
+
+
+_ARITHMETIC = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"]
+for _name in [*_ARITHMETIC, "matmul", "lt", "le", "gt", "ge", "eq", "ne"]:
+    setattr(StrictArray, f"__{_name}__", _binary(getattr(operator, f"__{_name}__")))
+for _name in [*_ARITHMETIC, "matmul"]:
+    setattr(StrictArray, f"__r{_name}__", _binary(getattr(operator, f"__{_name}__"), swap=True))
+for _name in _ARITHMETIC:
+    setattr(StrictArray, f"__i{_name}__", _in_place(getattr(operator, f"__i{_name}__")))
+for _name in ["neg", "pos", "abs", "invert"]:
+    setattr(StrictArray, f"__{_name}__", _unary(getattr(operator, f"__{_name}__")))

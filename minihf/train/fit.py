@@ -1,0 +1,261 @@
+"""The training loop: one for every optimizer, so that a race between two is fair.
+
+Only updates are on the clock; looking at the training and test error is not. Every method is looked
+at equally often, and every record carries all the axes a figure could want.
+
+Called by users, examples, the experiments and the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from minihf.backend import to_host
+from minihf.optim.batches import Batch, chunks, n_cases
+from minihf.optim.report import Report
+from minihf.params import Params
+from minihf.train.console import interruptible, progress_bar
+from minihf.train.feed import batches_of, test_of, train_of, upload
+from minihf.train.history import History, log_file
+
+__all__ = ["fit"]
+
+
+def fit(
+    net: Any,
+    loss: Any,
+    opt: Any,
+    data: Any,
+    *,
+    updates: int | None = None,
+    seconds: float | None = None,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    test: Batch | None = None,
+    params: Params | None = None,
+    seed: int = 0,
+    metric: Callable[[Any, Any], Any] | None = None,
+    looks: int = 60,
+    log: str | Path | None = None,
+    progress: bool = True,
+    name: str = "",
+    give_up_after: int = 10,
+) -> History:
+    """Train until a budget is spent.
+
+    Parameters
+    ----------
+    net : Layer or callable of (params, x)
+        A bare callable needs `params`.
+    loss : Loss
+    opt : HessianFree, SGD, Adam, or anything with their ``init`` and ``step``
+    data : Dataset, or a tuple (x, y)
+        Training data; a `Dataset` brings its test data along. Host arrays are uploaded once.
+    updates, seconds, epochs : number
+        The budget: one of the three, positive. Seconds are those of the updates.
+    batch_size : int, optional
+        Cases per update, drawn without replacement epoch by epoch (a rest too small for a batch is
+        left out of its epoch); without it, all.
+    test : tuple (x, y), optional
+    params : Params, optional
+        Where to start; without, ``net.init(seed)``.
+    seed : int
+        Of the initial parameters, the order of the cases, and the optimizer.
+    metric : callable of (output, y), optional
+        What is looked at, a mean over cases; without it, ``loss.value``.
+    looks : int
+        How often, about, training and test error are measured and a record is made, beside the
+        start and the end.
+    log : path, optional
+        A file to which each record goes at once, as a line of JSON. An existing one is replaced.
+    progress : bool
+        Whether to show a progress bar.
+    name : str
+        What the progress bar calls this run.
+    give_up_after : int
+        Rejected updates in a row after which the run ends, with the last good parameters.
+
+    Returns
+    -------
+    History
+        With ``.params``, ``.state``, ``.ended`` and the records. Ctrl-C finishes the update at
+        hand and returns likewise.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one budget, the data hold NaN or Inf, or sizes do not fit.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> digits = hf.data.load("digits")
+    >>> net = hf.Sequential(hf.Dense(64, 32), hf.Tanh(), hf.Dense(32, 10))
+    >>> history = hf.fit(net, hf.SoftmaxCrossEntropy(), hf.papers.martens2010(lam=1.0), digits,
+    ...                  updates=5, progress=False)
+    >>> history.ended, history.last["train"] < history.records[0]["train"]
+    ('5 updates', True)
+    """
+    budget = _Budget.of(updates, seconds, epochs)
+    train = upload("train", train_of(data))
+    held_out = test_of(data, test)
+    batches = batches_of(train, batch_size, np.random.default_rng(seed))
+    params = net.init(seed) if params is None else params
+    run = _Run(
+        net, loss, opt, params, opt.init(params, seed), metric or loss.value, train,
+        None if held_out is None else upload("test", held_out),
+    )  # fmt: skip
+
+    with ExitStack() as stack:
+        write = stack.enter_context(log_file(log))
+        show = stack.enter_context(progress_bar(name or "fit", progress))
+        interrupted = stack.enter_context(interruptible())
+        next_look = 0.0
+        while True:
+            spent = budget.spent(run)
+            ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")
+            ended = ended or ("interrupted" if interrupted() else "")
+            if ended or spent >= next_look:
+                write(run.look())
+                next_look = spent + 1 / looks
+            show(min(spent, 1.0), run.summary())
+            if ended:
+                break
+            run.update(next(batches))
+    return History(run.records, run.good, run.state, ended)
+
+
+@dataclass
+class _Run:
+    """A run in progress: what changes from update to update."""
+
+    net: Any
+    loss: Any
+    opt: Any
+    params: Params
+    state: Any
+    metric: Callable[[Any, Any], Any]
+    train: Batch
+    test: Batch | None
+    good: Params = field(init=False)  # the last parameters whose objective was seen to be finite
+    report: Report | None = None
+    updates: int = 0
+    seconds: float = 0.0
+    products: int = 0
+    cases: int = 0
+    rejected: int = 0
+    rejected_in_a_row: int = 0
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.good = self.params
+
+    @property
+    def data_passes(self) -> float:
+        return self.cases / n_cases(self.train)
+
+    def update(self, batch: Batch) -> None:
+        """Make one update, on the clock."""
+        before = self.params
+        began = perf_counter()
+        with np.errstate(over="ignore", invalid="ignore"):  # reported as a rejected update
+            self.params, self.state, report = self.opt.step(
+                self.net, self.loss, self.params, self.state, batch
+            )
+        self.seconds += perf_counter() - began
+        self.updates += 1
+        self.cases += report.cases
+        self.products += report.products
+        self.rejected += not report.accepted
+        self.rejected_in_a_row = 0 if report.accepted else self.rejected_in_a_row + 1
+        self.report = report
+        if math.isfinite(report.objective):
+            self.good = before
+
+    def gave_up(self, patience: int) -> str:
+        """Say why there is no point in going on, or nothing."""
+        if self.rejected_in_a_row < patience or self.report is None:
+            return ""
+        return f"gave up after {patience} rejected updates in a row: {self.report.problem}"
+
+    def look(self) -> dict[str, Any]:
+        """Measure, off the clock, and return the record."""
+        report, train = self.report, self._mean_metric(self.train)
+        if math.isfinite(train):
+            self.good = self.params
+        self.records.append(
+            {
+                "updates": self.updates,
+                "seconds": self.seconds,
+                "products": self.products,
+                "data_passes": self.data_passes,
+                "train": train,
+                "test": None if self.test is None else self._mean_metric(self.test),
+                "rejected": self.rejected,
+                "objective": None if report is None else report.objective,
+                "lam": None if report is None else report.lam,
+                "rho": None if report is None else report.rho,
+                "iterations": 0 if report is None else report.iterations,
+                "problem": "" if report is None else report.problem,
+            }
+        )
+        return self.records[-1]
+
+    def summary(self) -> str:
+        """Say where the run stands, for the progress bar."""
+        record, report = self.records[-1], self.report
+        parts = [f"update {self.updates}", f"train {record['train']:.4g}"]
+        if record["test"] is not None:
+            parts.append(f"test {record['test']:.4g}")
+        if report is not None and report.lam is not None:
+            speed = self.products / max(self.seconds, 1e-9)
+            parts += [f"lam {report.lam:.2g}", f"cg {report.iterations}", f"{speed:.0f} products/s"]
+        if report is not None and report.problem:
+            parts.append(report.problem)
+        return ", ".join(parts)
+
+    def _mean_metric(self, batch: Batch) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sum(
+                share * float(to_host(self.metric(self.net(self.params, x), y)))
+                for (x, y), share in chunks(batch)
+            )
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """What a run may spend."""
+
+    kind: str
+    amount: float
+
+    @classmethod
+    def of(cls, updates: Any, seconds: Any, epochs: Any) -> _Budget:
+        given = {"updates": updates, "seconds": seconds, "epochs": epochs}
+        given = {kind: amount for kind, amount in given.items() if amount is not None}
+        if len(given) != 1:
+            raise ValueError(
+                "fit: give one budget of updates=, seconds=, epochs=; "
+                f"got {', '.join(given) or 'none'}"
+            )
+        ((kind, amount),) = given.items()
+        if not amount > 0:
+            raise ValueError(f"fit: {kind} must be positive, got {amount}")
+        return cls(kind, amount)
+
+    @property
+    def name(self) -> str:
+        return f"{self.amount:g} {self.kind}"
+
+    def spent(self, run: _Run) -> float:
+        """Return the share that is spent."""
+        done = {"updates": run.updates, "seconds": run.seconds, "epochs": run.data_passes}
+        return done[self.kind] / self.amount

@@ -1,0 +1,118 @@
+"""The record of a run: one line of JSON per look at it, enough to draw any figure from.
+
+Called by `minihf.fit`, which writes, and by reports, which read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minihf.params import Params
+
+__all__ = ["History", "log_file"]
+
+
+@dataclass
+class History:
+    """Records of a run, in order; each a dict of plain values.
+
+    Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
+    ``products`` (with the curvature), ``data_passes`` (cases of the gradients over the training
+    set's size), ``train`` and ``test`` (the metric; None without test data), and of the last update
+    ``objective``, ``lam``, ``rho``, ``iterations``, ``rejected`` (updates so far) and ``problem``.
+
+    Attributes
+    ----------
+    records : list of dict
+    params : Params or None
+        The last good parameters (None for a history read from a file).
+    state : object
+        The optimizer's state, to go on from.
+    ended : str
+        Why the run ended, one line.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> history = hf.History([{"updates": 0, "train": 2.0}, {"updates": 5, "train": 1.0}])
+    >>> history.column("train"), history.last["updates"]
+    ([2.0, 1.0], 5)
+    """
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    params: Params | None = None
+    state: Any = None
+    ended: str = ""
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last record."""
+        return self.records[-1]
+
+    def column(self, name: str) -> list[Any]:
+        """Return one value of every record."""
+        return [record[name] for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.records)
+
+    @classmethod
+    def read(cls, path: str | Path) -> History:
+        """Read a log that `minihf.fit` wrote.
+
+        Raises
+        ------
+        ValueError
+            If a line is no JSON object, with its number. A torn last line, as a killed run leaves
+            it, is left out.
+        """
+        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                if number == len(lines) and not line.endswith("\n"):
+                    break
+                raise ValueError(f"{path}, line {number}: not JSON ({error.msg})") from None
+            if not isinstance(record, dict):
+                raise ValueError(f"{path}, line {number}: expected an object")
+            records.append(record)
+        return cls(records)
+
+
+@contextmanager
+def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Open a log and give a function that appends a record at once; without a path, nothing."""
+    if path is None:
+        yield lambda record: None
+        return
+    with Path(path).open("w", encoding="utf-8") as file:
+
+        def write(record: dict[str, Any]) -> None:
+            file.write(_as_line(record))
+            file.flush()
+
+        yield write
+
+
+def _as_line(record: Mapping[str, Any]) -> str:
+    """Return a record as one line of strict JSON: NaN and infinities become null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return value
+
+    return json.dumps(plain(record), allow_nan=False) + "\n"
