@@ -32,6 +32,7 @@ __all__ = [
     "gemm",
     "observe_gemms",
     "register",
+    "shape_of",
     "to_host",
     "use",
 ]
@@ -137,14 +138,15 @@ def _cupy_fault() -> str | None:
     """Try a matrix product on the GPU; None if it came out right, else what stands in the way."""
     try:
         import cupy
-    except ImportError:
-        return "CuPy is not installed (pip install 'minihf[cuda13x]' or 'minihf[cuda12x]')"
-    try:
+
         a = cupy.arange(6.0).reshape(2, 3)
         total = float(cupy.matmul(a, a.T).sum())  # the sum needs a compiled kernel, too
     except Exception as error:  # whatever the driver, the compiler or a library has to say
-        first_line = (str(error).splitlines() or [""])[0]
-        return f"CuPy is installed but cannot compute: {type(error).__name__}: {first_line}"
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return "CuPy is not installed (pip install 'minihf[cuda13x]' or 'minihf[cuda12x]')"
+        lines = [line.strip() for line in str(error).splitlines()]
+        said = next((line for line in lines if any(map(str.isalpha, line))), "no message")
+        return f"CuPy is installed but cannot compute: {type(error).__name__}: {said}"
     if total != 83.0:
         return f"CuPy is installed but computes wrongly: a probe gave {total}, not 83"
     register(cupy.ndarray, cupy)
@@ -179,6 +181,11 @@ def to_host(x: Any) -> Any:
     """Bring an array down to a `numpy.ndarray`: the only way down, and never implicit."""
     namespace = array_module(x)
     return np.asarray(x) if namespace is np else namespace.asnumpy(x)
+
+
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Return the shape of an array, a number or nested lists: for messages about any argument."""
+    return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
 
 
 # Matrix products ----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from typing import Protocol
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, to_host
+from minihf.backend import Array, array_module, asarray, shape_of, to_host
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
@@ -180,7 +180,7 @@ class SoftmaxCrossEntropy:
         if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
             kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
             raise ValueError(
-                f"SoftmaxCrossEntropy: labels are {kind} of shape {tuple(np.shape(y))}, expected "
+                f"SoftmaxCrossEntropy: labels are {kind} of shape {shape_of(y)}, expected "
                 f"integers of shape {tuple(z.shape[:-1])} for logits {tuple(z.shape)}"
             )
         if y.size and not bool(((y >= 0) & (y < M)).all()):
@@ -200,6 +200,6 @@ def _softmax(z: Array) -> Array:
 def _must_match(loss: str, z: Array, y: Array) -> None:
     if tuple(getattr(y, "shape", ())) != tuple(z.shape):
         raise ValueError(
-            f"{loss}: targets have shape {tuple(np.shape(y))}, "
+            f"{loss}: targets have shape {shape_of(y)}, "
             f"the network's output {tuple(z.shape)}"
         )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, to_host
+from minihf.backend import Array, array_module, asarray, shape_of, to_host
 
 __all__ = ["Block", "Params", "Partition", "Piece", "Scope"]
 
@@ -77,7 +77,7 @@ class Params:
             raise ValueError("Params.from_dict: got no arrays; a network needs parameters")
         layout, start = {}, 0
         for name, array in arrays.items():
-            shape = tuple(np.shape(array) if not hasattr(array, "shape") else array.shape)
+            shape = shape_of(array)
             layout[name] = Slot(slice(start, start + prod(shape)), shape)
             start += prod(shape)
         parts = [asarray(array).reshape(-1) for array in arrays.values()]

@@ -265,6 +265,8 @@ class Traced:
 
     __bool__ = __float__ = __int__ = __index__ = __complex__ = _branch
     __lt__ = __le__ = __gt__ = __ge__ = _branch
+    __eq__ = __ne__ = _branch
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Traced({self.dtype}, shape {self.shape})"
@@ -375,7 +377,8 @@ class Linearization:
         Routput = at(self._end, self.output)
         if not taps:
             return Routput
-        return Routput, {name: at(i, self.taps[name]) for name, i in self._tapped.items()}
+        own = {name: at(i, self.taps[name]).copy() for name, i in self._tapped.items()}
+        return Routput, own  # copies, as two taps, or a tap and the output, may be one value
 
     def vjp(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse.linalg
 
-from minihf.backend import Array, array_module, asarray, to_host
+from minihf.backend import Array, array_module, asarray, shape_of, to_host
 from minihf.params import Block, Partition
 from minihf.tape import Linearization
 
@@ -121,7 +121,7 @@ def _must_fit(A: Any, v: Any) -> None:
     if tuple(getattr(v, "shape", ())) != (A.shape[1],):
         raise ValueError(
             f"{type(A).__name__} @ v: the operator is {A.shape}, v has shape "
-            f"{tuple(np.shape(v))}, expected ({A.shape[1]},)"
+            f"{shape_of(v)}, expected ({A.shape[1]},)"
         )
 
 

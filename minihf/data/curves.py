@@ -9,8 +9,8 @@ which a round pen follows. A pixel whose centre lies at the distance d from the 
 intensity 0.8 exp(-d^2 / 2), in pixels. So an image has six degrees of freedom, and an autoencoder
 with six code units, as Martens used, could in principle get all of it through.
 
-Intensities are whole multiples of 1/255, as in an 8-bit image: an error of 0.002 at most, and
-where two versions of NumPy differ in the last bit of an exponential, the images still agree.
+Intensities are whole multiples of 1/255, as in an 8-bit image: an error of 0.002 at most. Where two
+machines differ in the last bit of an exponential (it is taken in float64), rounding hides it.
 
 Called by `minihf.data.load`; `generate` is for anyone who wants another number of them.
 """
@@ -123,7 +123,7 @@ def _draw(n: int, seed: int) -> NDArray[np.uint8]:
     for start in range(0, n, CHUNK):
         rows = slice(start, start + CHUNK)
         d2 = _squared_distances(control[rows])                           # (N, 28, 28)
-        levels = np.rint(PEAK * WHITE * np.exp(-0.5 * d2))
+        levels = np.rint(PEAK * WHITE * np.exp(-0.5 * d2.astype(np.float64)))
         images[rows] = levels.reshape(-1, SIDE * SIDE)
     return images
 

@@ -1,5 +1,6 @@
-"""What tests use, ours and other people's: the strict stand-in for a device."""
+"""What tests use, ours and other people's: exact derivatives, and a strict stand-in for a device."""
 
+from minihf.testing.complex_step import derivative, jacobian, relative_error
 from minihf.testing.strict import StrictArray, install, strict
 
-__all__ = ["StrictArray", "install", "strict"]
+__all__ = ["StrictArray", "derivative", "install", "jacobian", "relative_error", "strict"]

@@ -1,0 +1,181 @@
+"""The command line: ``minihf demo | bench``.
+
+Exit codes: 0 fine, 1 the run failed, 2 the command was not understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import minihf
+from minihf import backend
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+    except (OSError, RuntimeError, ValueError) as error:
+        return _fail(str(error))
+
+
+def _fail(message: str) -> int:
+    print(f"minihf: {message}", file=sys.stderr)
+    return 1
+
+
+# Commands -----------------------------------------------------------------------------------
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from minihf.experiments import demo, figures
+
+    print(f"minihf {minihf.__version__}, {backend.device()}")
+    histories = demo.race(
+        arguments.methods, arguments.seconds, arguments.seed, not arguments.quiet, print
+    )
+    print()
+    print(demo.table(histories))
+    figure = figures.draw_race(
+        histories, "MNIST-5k autoencoder 784-200-100-30", "squared error per image"
+    )
+    figures.write_figure(figure, arguments.out)
+    print()
+    print(f"figure: {arguments.out.resolve()}")
+    finished = [history.ended.endswith("seconds") for history in histories.values()]
+    return 0 if all(finished) and len(finished) == len(arguments.methods) else 1
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from minihf.experiments.bench import bench_autoencoder
+
+    print(bench_autoencoder(arguments.rounds))
+    return 0
+
+
+# Arguments ----------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="minihf", description="Block-diagonal Hessian-free optimization, from scratch."
+    )
+    parser.add_argument("--version", action="version", version=f"minihf {minihf.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="train an autoencoder by three methods, compare, and draw a figure",
+        description="Train an autoencoder of MNIST digits (784-200-100-30 and back, the first "
+        "5,000 images) by Adam, Hessian-free and block-diagonal Hessian-free optimization for the "
+        "same seconds each; print a table and draw the errors.",
+    )
+    demo.set_defaults(run=_demo)
+    demo.add_argument(
+        "--seconds", type=_positive(float), default=25.0, metavar="S",
+        help="seconds of updates for each method (default: 25)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--methods", type=_methods, default=_methods("adam,martens2010,zhang2017"), metavar="A,B",
+        help="which methods, in order (default: adam,martens2010,zhang2017)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--seed", type=_natural, default=0, metavar="N",
+        help="seed of the initial weights and of the batches (default: 0)",
+    )  # fmt: skip
+    demo.add_argument(
+        "--out", type=_figure, default=Path("minihf-demo.png"), metavar="FILE",
+        help="the figure: .png, .pdf or .svg (default: minihf-demo.png)",
+    )  # fmt: skip
+    demo.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_backend(demo)
+
+    bench = commands.add_parser(
+        "bench",
+        help="time a Gauss-Newton product next to its bare matrix products",
+        description="Time products with the Gauss-Newton matrix of the autoencoder "
+        "784-1000-500-250-30 (batch 1000, float32) next to their bare matrix products.",
+    )
+    bench.set_defaults(run=_bench)
+    bench.add_argument(
+        "--rounds", type=_positive(int), default=15, metavar="N",
+        help="how often everything is timed, in turns (default: 15)",
+    )  # fmt: skip
+    return parser
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", type=_backend, metavar="NAME",
+        help="auto, numpy or cupy (default: $MINIHF_BACKEND, else auto)",
+    )  # fmt: skip
+
+
+def _refusing(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Turn a reader's ValueError into argparse's: usage, one line, exit code 2."""
+
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except (RuntimeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _positive(kind: type) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            noun = "a whole number of 1 or more" if kind is int else "a positive number"
+            raise ValueError(f"expected {noun}, got {text!r}")
+        return value
+
+    return _refusing(read)
+
+
+@_refusing
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"expected a whole number of 0 or more, got {text!r}")
+    return int(text)
+
+
+@_refusing
+def _methods(text: str) -> list[str]:
+    from minihf.experiments.methods import AUTOENCODER_METHODS as known
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(f"unknown method {name!r}; known: {', '.join(known)}{hint}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"a method is named twice in {text!r}")
+    return names
+
+
+@_refusing
+def _figure(text: str) -> Path:
+    from minihf.experiments.figures import must_be_drawable
+
+    return must_be_drawable(text)
+
+
+@_refusing
+def _backend(text: str) -> str:
+    return backend.use(text).backend
