@@ -13,9 +13,11 @@ Called by the tape (views of a tangent), curvature (blocks) and the optimizers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -213,7 +215,19 @@ class Block:
     pieces: tuple[Piece, ...]
 
     @classmethod
-    def from_indices(cls, name: str, layout: Mapping[str, Slot], indices: np.ndarray) -> Block:
+    def of_names(cls, name: str, layout: Mapping[str, Slot], parameters: Sequence[str]) -> Block:
+        """Describe whole parameters, given in the order of the vector."""
+        pieces, positions, start = [], [], 0
+        for parameter in parameters:
+            slot = layout[parameter]
+            size = slot.where.stop - slot.where.start
+            pieces.append(Piece(parameter, slot.shape, slice(start, start + size), None))
+            positions.append(slot.where)
+            start += size
+        return cls(name, _join_slices(positions), start, tuple(pieces))
+
+    @classmethod
+    def of_indices(cls, name: str, layout: Mapping[str, Slot], indices: np.ndarray) -> Block:
         """Describe the sorted host array `indices` of flat positions, parameter by parameter."""
         pieces, start = [], 0
         for parameter, slot in layout.items():
@@ -224,17 +238,14 @@ class Block:
                 entries = None if whole else asarray(indices[first:last] - slot.where.start)
                 pieces.append(Piece(parameter, slot.shape, slice(start, start + count), entries))
                 start += count
-        contiguous = indices[-1] - indices[0] + 1 == indices.size
-        index = (
-            slice(int(indices[0]), int(indices[-1]) + 1) if contiguous else asarray(indices)
-        )
+        low, high = int(indices[0]), int(indices[-1]) + 1
+        index = slice(low, high) if high - low == indices.size else asarray(indices)
         return cls(name, index, int(indices.size), tuple(pieces))
 
     @classmethod
     def whole(cls, params: Params) -> Block:
         """Return the one block that is all of `params`."""
-        pieces = (Piece(name, slot.shape, slot.where, None) for name, slot in params.layout.items())
-        return cls("network", slice(0, params.size), params.size, tuple(pieces))
+        return cls.of_names("network", params.layout, params.names)
 
     def __repr__(self) -> str:
         return f"Block({self.name!r}, {self.size} parameters)"
@@ -295,11 +306,16 @@ class Partition(Mapping[str, Block]):
                 f"a partition is a name or a mapping of block name to glob(s), "
                 f"got {type(spec).__name__}"
             )
-        indices = {
-            block: np.concatenate([_positions(params.layout[name]) for name in names])
-            for block, names in owners.items()
-        }
-        return cls.from_indices(params, indices)
+        taken = Counter(name for names in owners.values() for name in names)
+        _must_take_once({name: (taken[name], taken[name]) for name in params.names})
+        order = {name: i for i, name in enumerate(params.names)}
+        blocks = sorted(owners.items(), key=lambda owner: min(order[name] for name in owner[1]))
+        return cls(
+            [
+                Block.of_names(block, params.layout, sorted(names, key=order.__getitem__))
+                for block, names in blocks
+            ]
+        )
 
     @classmethod
     def from_indices(cls, params: Params, indices: Mapping[str, Any]) -> Partition:
@@ -325,9 +341,10 @@ class Partition(Mapping[str, Block]):
                 )
             np.add.at(times, index, 1)
             blocks.append((int(index[0]), name, index))
-        _must_be_one(params, times)
+        parts = {name: times[slot.where] for name, slot in params.layout.items()}
+        _must_take_once({name: (t.min(initial=1), t.max(initial=1)) for name, t in parts.items()})
         blocks.sort(key=lambda block: block[0])
-        return cls([Block.from_indices(name, params.layout, index) for _, name, index in blocks])
+        return cls([Block.of_indices(name, params.layout, index) for _, name, index in blocks])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -356,12 +373,17 @@ class Partition(Mapping[str, Block]):
         return f"Partition({', '.join(f'{b.name}: {b.size}' for b in self.values())})"
 
 
-def _positions(slot: Slot) -> np.ndarray:
-    return np.arange(slot.where.start, slot.where.stop)
+def _join_slices(slices: Sequence[slice]) -> Any:
+    """Return one slice where the slices follow on each other, else an integer array."""
+    if all(left.stop == right.start for left, right in pairwise(slices)):
+        return slice(slices[0].start, slices[-1].stop)
+    return asarray(np.concatenate([np.arange(part.start, part.stop) for part in slices]))
 
 
 def _matching(params: Params, block: str, globs: str | Sequence[str]) -> list[str]:
     patterns = [globs] if isinstance(globs, str) else list(globs)
+    if not patterns:
+        raise ValueError(f"block {block!r} needs at least one glob")
     names: list[str] = []
     for pattern in patterns:
         found = [name for name in params.names if fnmatchcase(name, pattern)]
@@ -373,10 +395,11 @@ def _matching(params: Params, block: str, globs: str | Sequence[str]) -> list[st
     return names
 
 
-def _must_be_one(params: Params, times: np.ndarray) -> None:
-    """Refuse a partition that leaves out or repeats coordinates, naming the parameters."""
-    for fault, wrong in (("missing", times == 0), ("doubled", times > 1)):
-        names = [name for name, slot in params.layout.items() if wrong[slot.where].any()]
+def _must_take_once(times: Mapping[str, tuple[int, int]]) -> None:
+    """Refuse a partition; `times` is how often it takes a parameter's entries, least and most."""
+    missing = [name for name, (least, _) in times.items() if least < 1]
+    doubled = [name for name, (_, most) in times.items() if most > 1]
+    for fault, names in (("missing", missing), ("doubled", doubled)):
         if names:
             raise ValueError(
                 f"a partition covers every parameter exactly once; {fault}: {', '.join(names)}"

@@ -110,6 +110,7 @@ def test_auto_takes_cupy_when_its_probe_comes_out_right(fake_cupy):
 
 
 def test_arrays_go_up_by_asarray_and_come_down_by_to_host(backend):
+    hf.use(backend)
     host = np.arange(6.0).reshape(2, 3)
     there = hf.asarray(host, dtype=np.float32)
     assert seam.array_module(2.0, there).__name__ == backend
@@ -128,6 +129,7 @@ def test_asarray_moves_an_array_over_from_another_backend():
 
 
 def test_gemm_writes_where_it_is_told_and_is_observed(backend):
+    hf.use(backend)
     a, b = hf.asarray(np.ones((2, 3))), hf.asarray(np.ones((3, 4)))
     out, seen = hf.asarray(np.zeros((2, 4))), []
     with seam.observe_gemms(lambda *shapes: seen.append(shapes)):

@@ -56,52 +56,41 @@ def bench_autoencoder(rounds: int = 15, batch: int = 1000) -> str:
         for operator, v_b in parts:
             operator @ v_b
 
-    functions = {
-        "one product, bare matrix products": _bare(product),
-        "one product": product,
-        "all layer blocks, bare matrix products": _bare(sweep),
-        "all layer blocks": sweep,
-    }
-    counts = {name: _count(function) for name, function in functions.items()}
+    timed = {"one product": product, "all layer blocks": sweep}
+    bare = {name: _gemms_of(function) for name, function in timed.items()}
+    functions: dict[str, Callable[[], object]] = {}
+    for name, function in timed.items():
+        functions |= {f"{name}, bare": _run_all(bare[name]), name: function}
     medians = interleaved_medians(functions, rounds)
     lines = [
         f"autoencoder {'-'.join(map(str, widths + widths[-2::-1]))}, batch {batch}, float32",
         f"NumPy {np.__version__}, SciPy {scipy.__version__}, {platform.machine()}, "
         f"medians of {rounds} rounds in turns",
         "",
-        f"{'':40}{'GEMMs':>6}{'ms':>9}{'ratio':>8}",
+        f"{'':20}{'matrix products':>16}{'their ms':>10}{'ms':>8}{'ratio':>8}",
     ]
-    floor = 0.0
-    for name, seconds in medians.items():
-        floor = seconds if name.endswith("bare matrix products") else floor
-        lines.append(f"{name:40}{counts[name]:6}{seconds * 1e3:9.1f}{seconds / floor:8.2f}")
+    for name, gemms in bare.items():
+        floor, whole = medians[f"{name}, bare"] * 1e3, medians[name] * 1e3
+        lines.append(f"{name:20}{len(gemms):16}{floor:10.1f}{whole:8.1f}{whole / floor:8.2f}")
     return "\n".join(lines)
 
 
-def _bare(function: Callable[[], object]) -> Callable[[], None]:
-    """Return the matrix products of a call alone: same shapes, into arrays that are there."""
-    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    with observe_gemms(lambda a, b: shapes.append((a, b))):
-        function()
-    work = [
-        (np.ones(a, np.float32), np.ones(b, np.float32), np.empty((a[0], b[1]), np.float32))
-        for a, b in shapes
-    ]
-
-    def run() -> None:
-        for a, b, out in work:
-            np.matmul(a, b, out=out)
-
-    return run
-
-
-def _count(function: Callable[[], object]) -> int:
-    count = 0
+def _gemms_of(function: Callable[[], object]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return operands and results in the shapes of the matrix products that a call makes."""
+    gemms = []
 
     def observe(a: tuple[int, ...], b: tuple[int, ...]) -> None:
-        nonlocal count
-        count += 1
+        operands = np.ones(a, np.float32), np.ones(b, np.float32)
+        gemms.append((*operands, np.empty((a[0], b[1]), np.float32)))
 
     with observe_gemms(observe):
         function()
-    return count
+    return gemms
+
+
+def _run_all(gemms: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Callable[[], None]:
+    def run() -> None:
+        for a, b, out in gemms:
+            np.matmul(a, b, out=out)
+
+    return run

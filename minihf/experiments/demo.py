@@ -7,6 +7,7 @@ MNIST. Called by ``minihf demo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from minihf import data
 from minihf.backend import Array
@@ -30,11 +31,7 @@ def autoencoder(*widths: int) -> Sequential:
 
 
 def _tanh_stack(widths: Sequence[int]) -> Sequential:
-    layers = [
-        layer
-        for size, next_size in zip(widths, widths[1:], strict=False)
-        for layer in (Dense(size, next_size), Tanh())
-    ]
+    layers = [layer for sizes in pairwise(widths) for layer in (Dense(*sizes), Tanh())]
     return Sequential(*layers[:-1])
 
 

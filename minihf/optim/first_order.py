@@ -67,7 +67,7 @@ class SGD:
         """Make one update; reject it if the objective or the gradient is not finite."""
         began = perf_counter()
         value, g = gradient(net, loss, params, batch, self.l2)
-        if not _finite(g):
+        if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
         velocity = self.momentum * state.velocity - self.lr * g
         move = self.momentum * velocity - self.lr * g if self.nesterov else velocity
@@ -115,7 +115,7 @@ class Adam:
         began = perf_counter()
         xp = array_module(params.vector)
         value, g = gradient(net, loss, params, batch, self.l2)
-        if not _finite(g):
+        if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
         t = state.update + 1
         mean = self.beta1 * state.mean + (1 - self.beta1) * g
@@ -125,15 +125,16 @@ class Adam:
         return new, AdamState(t, mean, square), _report(value, batch, began)
 
 
-def _finite(g: Array) -> bool:
-    return bool(array_module(g).isfinite(g).all())
+def _finite(value: Array, g: Array) -> bool:
+    xp = array_module(g)
+    return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
 
 
 def _report(value: Array, batch: Batch, began: float, accepted: bool = True) -> Report:
     return Report(
         objective=float(to_host(value)),
         accepted=accepted,
-        problem="" if accepted else "update rejected: the gradient is not finite",
+        problem="" if accepted else "update rejected: the objective or its gradient is not finite",
         cases=n_cases(batch),
         seconds=perf_counter() - began,
     )

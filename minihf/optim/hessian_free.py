@@ -200,10 +200,13 @@ class HessianFree:
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
             step = self.step_rule(candidates, g, old, objective_at)
             predicted, rho = self._trust(net, loss, params, C, g, step, chosen)
-        new_params, problem = params, f"update rejected: {_why(solves)}"
+        problem = _failures(solves)
         if step.length:
             new_params = params.with_vector(params.vector + step.length * step.direction)
-            problem = "the objective rose" if step.objective > old else ""
+            problem = problem or ("the objective rose" if step.objective > old else "")
+        else:
+            new_params = params
+            problem = f"update rejected: {problem or 'no step lowered the objective'}"
         new_state = replace(
             state,
             update=state.update + 1,
@@ -318,8 +321,6 @@ def _all_finite(value: Array, g: Array) -> bool:
     return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
 
 
-def _why(solves: Mapping[str, CGResult]) -> str:
+def _failures(solves: Mapping[str, CGResult]) -> str:
     failed = [name for name, solve in solves.items() if solve.reason is Reason.NON_FINITE]
-    if failed:
-        return f"a product was not finite in block {', '.join(failed)}"
-    return "no step lowered the objective"
+    return f"a product was not finite in block {', '.join(failed)}" if failed else ""

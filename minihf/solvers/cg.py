@@ -91,8 +91,8 @@ class RelativeProgress:
         k = max(self.min_iterations, math.ceil(self.fraction * i))
         if i <= k or not quadratics[i - k] < 0:
             return None
-        gain = (quadratics[i - k] - quadratics[i]) / -quadratics[i]
-        return Reason.RELATIVE_PROGRESS if gain < k * self.tolerance else None
+        gain = quadratics[i - k] - quadratics[i]
+        return Reason.RELATIVE_PROGRESS if gain < k * self.tolerance * abs(quadratics[i]) else None
 
 
 @dataclass(frozen=True)
@@ -151,15 +151,15 @@ def cg(
     Raises
     ------
     ValueError
-        If the shapes do not fit, or `max_iters` or `check_every` is below 1. Trouble in
-        mid-solve is no exception but a `Reason`.
+        If the shapes do not fit, b holds no floating numbers, or `max_iters` or `check_every` is
+        below 1. Trouble in mid-solve is no exception but a `Reason`.
 
     Notes
     -----
     One product and one application of M per iteration. Memory: eight vectors (three of them hold
     x: the current one, the last one known good, and the next), and the recorded iterates, about
-    log(max_iters / 5) / log(1.3) more. After non-positive curvature or a non-finite number the
-    result is the last good iterate; the worst case is x = 0.
+    log(max_iters / 5) / log(1.3) more. After non-positive curvature the result is the last iterate
+    before it, after a non-finite number the one of the last look before; the worst case is x = 0.
 
     Examples
     --------
@@ -171,9 +171,7 @@ def cg(
     """
     if max_iters < 1 or check_every < 1:
         raise ValueError(f"cg: max_iters {max_iters} and check_every {check_every} must be >= 1")
-    for name, vector in (("b", b), ("x0", x0)):
-        if vector is not None and (vector.ndim != 1 or vector.shape != b.shape):
-            raise ValueError(f"cg: {name} has shape {vector.shape}, expected ({b.size},)")
+    _must_fit(A, b, x0, M)
     stop = RelativeProgress() if stop is None else stop
     apply_A, apply_M = _as_function(A), _as_function(M)
     xp = array_module(b)
@@ -187,8 +185,8 @@ def cg(
     x = zero if x0 is None else x0.copy()
     r = b.copy() if x0 is None else b - apply_A(x)
     n_products = 0 if x0 is None else 1
-    quadratics, residuals = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)[:2]
-    if not math.isfinite(quadratics[0]):
+    quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)
+    if fault is not None:
         return CGResult(zero, [(0, zero)], [0.0], [1.0], n_products, Reason.NON_FINITE)
     if residuals[0] == 0:
         return CGResult(x, [(0, x)], quadratics, residuals, n_products, Reason.CONVERGED)
@@ -196,6 +194,7 @@ def cg(
     z = apply_M(r)
     p = z.copy()
     rz = xp.vdot(r, z)
+    sound = rz > 0
     good, scratch = x, xp.empty_like(b)
     buffers = [x, xp.empty_like(b), xp.empty_like(b)]
     iterates: list[tuple[int, Array]] = []
@@ -206,30 +205,28 @@ def cg(
         Ap = apply_A(p)
         n_products += 1
         pAp = xp.vdot(p, Ap)
-        positive = (pAp > 0) & (rz > 0)
+        sound = sound & (pAp > 0) & (rz > 0)
         with np.errstate(all="ignore"):  # a zero or a NaN here becomes a reason
-            alpha = xp.where(positive, rz / pAp, xp.zeros_like(pAp))
+            alpha = xp.where(sound, rz / pAp, xp.zeros_like(pAp))  # 0 from then on: x stays
             x_next = next(spare for spare in buffers if spare is not x and spare is not good)
             x = _axpy(xp, alpha, p, x, out=x_next)
             r -= xp.multiply(alpha, Ap, out=scratch)
             z = apply_M(r)
             rz, rz_before = xp.vdot(r, z), rz
             rr = rz if z is r else xp.vdot(r, r)
-            unseen.append(_look(xp, x, b, r, rr, positive, scratch))
-            p *= rz / rz_before
+            unseen.append(_look(xp, x, b, r, rr, sound, scratch))
+            p *= xp.where(sound, rz / rz_before, xp.zeros_like(rz))
             p += z
         if record(i):
             iterates.append((i, x.copy()))
         if i % check_every == 0 or i == max_iters:
             qs, rs, fault = _scalars(xp, unseen, b_norm)
             unseen.clear()
-            if fault is not None:
-                reason = fault
-                break
             quadratics += qs
             residuals += rs
-            good = x
-            found = Reason.CONVERGED if rs[-1] == 0 else stop(quadratics, residuals)
+            if fault is not Reason.NON_FINITE:
+                good = x
+            found = Reason.CONVERGED if residuals[-1] == 0 else fault or stop(quadratics, residuals)
             if found is not None:
                 reason = found
                 break
@@ -246,25 +243,37 @@ def _axpy(xp: Any, alpha: Array, p: Array, x: Array, out: Array) -> Array:
 
 
 def _look(
-    xp: Any, x: Array, b: Array, r: Array, rr: Array, positive: Any = True, scratch: Any = None
+    xp: Any, x: Array, b: Array, r: Array, rr: Array, sound: Any = True, scratch: Any = None
 ) -> Array:
     """Put q, r'r and whether the step was sound into one small array: one transfer, not three."""
     q = -0.5 * xp.vdot(x, xp.add(b, r, out=scratch))
-    return xp.stack([q, rr, xp.where(positive, xp.ones_like(rr), xp.zeros_like(rr))])
+    return xp.stack([q, rr, xp.where(sound, xp.ones_like(rr), xp.zeros_like(rr))])
 
 
 def _scalars(
     xp: Any, looks: list[Array], b_norm: float
 ) -> tuple[list[float], list[float], Reason | None]:
-    """Bring scalars down: quadratics, relative residuals, and what is wrong if anything is."""
-    q, rr, positive = to_host(xp.stack(looks, axis=1)).astype(np.float64)
-    fault = None
+    """Bring scalars down: quadratics, relative residuals, and what is wrong if anything is.
+
+    x did not move in the steps after the first unsound one: their scalars are left out. With a
+    number that is not finite x is lost, and all are.
+    """
+    q, rr, sound = to_host(xp.stack(looks, axis=1)).astype(np.float64)
     if not (np.isfinite(q).all() and np.isfinite(rr).all()):
-        fault = Reason.NON_FINITE
-    elif not positive.all():
-        fault = Reason.NEGATIVE_CURVATURE
-    with np.errstate(invalid="ignore"):
-        return list(map(float, q)), list(map(float, np.sqrt(rr) / b_norm)), fault
+        return [], [], Reason.NON_FINITE
+    n = int(sound.sum())
+    fault = Reason.NEGATIVE_CURVATURE if n < len(q) else None
+    return q[:n].tolist(), (np.sqrt(rr[:n]) / b_norm).tolist(), fault
+
+
+def _must_fit(A: Any, b: Array, x0: Array | None, M: Any) -> None:
+    n = b.size
+    for name, array, shape in (("b", b, (n,)), ("x0", x0, (n,)), ("A", A, (n, n)), ("M", M, (n, n))):
+        found = getattr(array, "shape", shape)  # a plain function has none
+        if tuple(found) != shape:
+            raise ValueError(f"cg: {name} has shape {tuple(found)}, expected {shape}")
+    if b.dtype.kind != "f":
+        raise ValueError(f"cg: b holds {b.dtype}, expected floating numbers")
 
 
 def _as_function(operator: Any) -> Callable[[Array], Array]:

@@ -65,7 +65,7 @@ class StrictArray:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in NOT_IN_CUPY:
             raise AttributeError(f"a device array has no {name!r}")
-        return _raised(getattr(self._memory, name))
+        return _raised(getattr(self._memory, name), data_first=False)
 
     def __getitem__(self, index: Any) -> StrictArray:
         index = _lowered(index)
@@ -113,7 +113,7 @@ class Namespace:
         found = getattr(self._module, name)
         if isinstance(found, ModuleType):
             return Namespace(f"{self.__name__}.{name}", found)
-        return _raised(found, shape_first=name in TAKES_A_SHAPE)
+        return _raised(found, data_first=name not in TAKES_A_SHAPE)
 
     def asarray(self, x: Any, dtype: Any = None) -> StrictArray:
         """Upload host data (always a copy), or return an array that is here already."""
@@ -140,14 +140,14 @@ strict = Namespace("strict", np)
 class Function:
     """A NumPy function or method that takes and gives device arrays only."""
 
-    def __init__(self, function: Any, shape_first: bool = False) -> None:
-        self._function, self._shape_first = function, shape_first
+    def __init__(self, function: Any, data_first: bool) -> None:
+        self._function, self._data_first = function, data_first
 
     def __getattr__(self, name: str) -> Any:  # add.at, maximum.reduce
         return _raised(getattr(self._function, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        arrays = args if isinstance(self._function, np.ufunc) else args[: not self._shape_first]
+        arrays = args if isinstance(self._function, np.ufunc) else args[: self._data_first]
         for x in arrays:
             if isinstance(x, list | tuple) and not any(isinstance(i, StrictArray) for i in x):
                 raise TypeError(f"{self._function.__name__} takes device arrays, got {x!r}")
@@ -169,13 +169,13 @@ def _lowered(x: Any) -> Any:
     return x
 
 
-def _raised(x: Any, shape_first: bool = False) -> Any:
+def _raised(x: Any, data_first: bool = True) -> Any:
     """Put a result back on the device."""
     if isinstance(x, np.ndarray | np.generic):
         return StrictArray(np.asarray(x))
     if isinstance(x, list | tuple) and any(isinstance(i, np.ndarray) for i in x):
         return type(x)(map(_raised, x))
-    return Function(x, shape_first) if callable(x) and not isinstance(x, type) else x
+    return Function(x, data_first) if callable(x) and not isinstance(x, type) else x
 
 
 # Operators ----------------------------------------------------------------------------------

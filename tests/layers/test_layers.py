@@ -1,0 +1,146 @@
+"""Layers: the names they give, the values they start from, and what they say of a wrong input."""
+
+import numpy as np
+import pytest
+
+import minihf as hf
+
+SIGMAS = 6.0  # a statistic of so many standard errors happens once in 10^9 seeds; the seed is fixed
+FAN_IN, FAN_OUT = 300, 200
+
+
+@pytest.fixture
+def autoencoder():
+    return hf.Sequential(
+        encoder=hf.Sequential(hf.Dense(6, 4), hf.Tanh(), hf.Dense(4, 2)),
+        decoder=hf.Sequential(hf.Dense(2, 6, bias=False), hf.Sigmoid()),
+    )
+
+
+# Names and shapes
+
+
+def test_names_are_dotted_paths_in_the_order_of_the_layers(autoencoder):
+    shapes = {name: slot.shape for name, slot in autoencoder.init(0).layout.items()}
+    assert list(shapes.items()) == [
+        ("encoder.0.W", (6, 4)), ("encoder.0.b", (4,)),
+        ("encoder.2.W", (4, 2)), ("encoder.2.b", (2,)),
+        ("decoder.0.W", (2, 6)),
+    ]  # fmt: skip
+
+
+def test_a_seed_gives_the_same_numbers_in_any_dtype_and_on_any_backend(autoencoder, backend):
+    hf.use(backend)
+    single, double = autoencoder.init(3), autoencoder.init(3, dtype=np.float64)
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    expected = autoencoder.parameters(np.random.default_rng(3))["encoder.0.W"]
+    np.testing.assert_array_equal(hf.to_host(double["encoder.0.W"]), expected)
+    np.testing.assert_array_equal(hf.to_host(single.vector), np.float32(hf.to_host(double.vector)))
+    assert (hf.to_host(autoencoder.init(4).vector) != hf.to_host(single.vector)).any()
+
+
+def test_layers_run_on_plain_arrays_and_on_traced_values_alike(autoencoder, backend):
+    hf.use(backend)
+    params, x = autoencoder.init(0), hf.asarray(np.ones((5, 6), np.float32))
+    plain, traced = autoencoder(params, x), hf.linearize(autoencoder, params, x).output
+    assert plain.shape == (5, 6)
+    np.testing.assert_array_equal(hf.to_host(plain), hf.to_host(traced))
+
+
+def test_residual_adds_the_body_to_the_shortcut(backend):
+    hf.use(backend)
+    x = hf.asarray(np.random.default_rng(0).standard_normal((5, 4)))
+    plain = hf.Residual(hf.Dense(4, 4))
+    params = plain.init(0, np.float64)
+    expected = hf.to_host(hf.Dense(4, 4)(params.scope("body"), x) + x)
+    np.testing.assert_array_equal(hf.to_host(plain(params, x)), expected)
+    mapped = hf.Residual(hf.Dense(4, 2), hf.Dense(4, 2, bias=False))
+    assert mapped.init(0).names == ("body.W", "body.b", "shortcut.W")
+    assert mapped(mapped.init(0, np.float64), x).shape == (5, 2)
+
+
+ACTIVATIONS = {
+    hf.Tanh(): np.tanh,
+    hf.Sigmoid(): lambda x: 1 / (1 + np.exp(-x)),
+    hf.ReLU(): lambda x: np.maximum(x, 0),
+    hf.Softplus(): lambda x: np.log(1 + np.exp(x)),
+    hf.Identity(): lambda x: x,
+    hf.Flatten(): lambda x: x.reshape(4, 6),
+}
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+def test_activations_are_the_textbook_functions_and_have_no_parameters(layer):
+    x = np.random.default_rng(0).standard_normal((4, 2, 3))
+    np.testing.assert_allclose(layer(None, x), ACTIVATIONS[layer](x), rtol=1e-14)
+    assert layer.parameters(np.random.default_rng(0)) == {}
+
+
+# Initial values
+
+
+def variance_is(W, expected, kurtosis):
+    """Tell whether the sample variance of W (mean zero) is within its standard error."""
+    error = expected * np.sqrt((kurtosis - 1) / W.size)
+    return abs(np.mean(W**2) - expected) <= SIGMAS * error
+
+
+@pytest.mark.parametrize("gain", [1.0, 4.0])
+def test_glorot_is_uniform_up_to_its_bound(gain):
+    W = hf.Glorot(gain).weight(np.random.default_rng(0), FAN_IN, FAN_OUT)
+    bound = gain * np.sqrt(6 / (FAN_IN + FAN_OUT))
+    assert 0.999 * bound < np.abs(W).max() <= bound  # 60000 draws come that close
+    assert variance_is(W, bound**2 / 3, kurtosis=9 / 5)
+
+
+def test_he_is_normal_with_variance_two_over_fan_in():
+    W = hf.He().weight(np.random.default_rng(0), FAN_IN, FAN_OUT)
+    assert variance_is(W, 2 / FAN_IN, kurtosis=3)
+    assert np.abs(W).max() > 3.5 * np.sqrt(2 / FAN_IN)  # a normal has tails
+
+
+def test_sparse_connects_fifteen_inputs_to_each_unit():
+    W = hf.Sparse(scale=0.5).weight(np.random.default_rng(0), FAN_IN, FAN_OUT)
+    assert (np.count_nonzero(W, axis=0) == 15).all()
+    assert (np.count_nonzero(W, axis=1) > 0).mean() > 0.99  # (1 - 1/20)^200 of the rows stay empty
+    assert variance_is(W[W != 0], 0.25, kurtosis=3)
+    narrow = hf.Sparse().weight(np.random.default_rng(0), 4, 2)
+    assert np.count_nonzero(narrow) == narrow.size
+
+
+def test_biases_start_at_zero_unless_sparse_is_told_otherwise():
+    for rule, value in [(hf.Glorot(), 0.0), (hf.He(), 0.0), (hf.Sparse(bias_value=0.5), 0.5)]:
+        params = hf.Dense(3, 2, init_with=rule).init(0)
+        assert params["b"].tolist() == [value, value]
+
+
+# What they say
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((5, 7), "Dense 'encoder.0': x has 7 features, W expects 6"),
+        ((6,), r"Dense 'encoder.0': x has shape \(6,\), expected a batch \(N, 6\)"),
+    ],
+)
+def test_a_wrong_input_is_reported_with_the_dotted_path(autoencoder, shape, message):
+    with pytest.raises(ValueError, match=message):
+        hf.linearize(autoencoder, autoencoder.init(0), np.ones(shape, np.float32))
+
+
+def test_paths_that_do_not_meet_are_reported_with_both_shapes():
+    net = hf.Sequential(block=hf.Residual(hf.Dense(4, 2)))
+    with pytest.raises(ValueError, match=r"Residual 'block': the body gives shape \(5, 2\), the s"):
+        net(net.init(0), np.ones((5, 4), np.float32))
+
+
+@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2)])
+def test_sizes_below_one_are_refused(sizes):
+    with pytest.raises(ValueError, match="_features must be 1 or more"):
+        hf.Dense(*sizes)
+
+
+def test_an_empty_sequential_is_refused():
+    with pytest.raises(ValueError, match="at least one layer"):
+        hf.Sequential()

@@ -1,0 +1,36 @@
+"""The damping rules."""
+
+import math
+
+import pytest
+
+from minihf.optim import Constant, LevenbergMarquardt
+
+
+@pytest.mark.parametrize(
+    ("rho", "factor"),
+    [
+        (-1.0, 3 / 2), (0.24, 3 / 2), (math.nan, 3 / 2), (-math.inf, 3 / 2),
+        (0.25, 1), (0.5, 1), (0.75, 1),
+        (0.76, 2 / 3), (2.0, 2 / 3),
+    ],
+)  # fmt: skip
+def test_lam_follows_the_reduction_ratio(rho, factor):
+    assert LevenbergMarquardt().update(6.0, rho) == 6.0 * factor
+
+
+def test_lam_keeps_within_its_bounds():
+    rule = LevenbergMarquardt(minimum=1.0, maximum=2.0)
+    assert rule.update(1.2, rho=1.0) == 1.0
+    assert rule.update(1.8, rho=0.0) == 2.0
+
+
+def test_thresholds_and_factors_are_yours():
+    rule = LevenbergMarquardt(7.0, boost=10.0, drop=0.1, low=0.4, high=0.6)
+    assert [rule.update(1.0, rho) for rho in (0.3, 0.5, 0.7)] == [10.0, 1.0, 0.1]
+    assert rule.initial == 7.0
+
+
+@pytest.mark.parametrize("rho", [-1.0, 1.0, math.nan])
+def test_constant_damping_is_constant(rho):
+    assert Constant(0.3).update(0.3, rho) == 0.3

@@ -1,0 +1,124 @@
+"""Losses: both derivatives against the complex step, calm at extremes, honest samples."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minihf as hf
+from minihf.testing import derivative, jacobian, relative_error
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+EXACT = 1e-10  # the complex step is good to 1e-15
+DRAWS = 100_000
+SIGMAS = 6.0  # fails by chance once in 10^9 seeds; the seed is fixed
+
+LOSSES = {
+    "squared": (hf.SquaredError(), lambda rng, shape: rng.standard_normal(shape)),
+    "sigmoid": (hf.SigmoidCrossEntropy(), lambda rng, shape: rng.random(shape)),
+    "softmax": (hf.SoftmaxCrossEntropy(), lambda rng, s: rng.integers(s[-1], size=s[:-1])),
+}
+
+every_loss = pytest.mark.parametrize(("loss", "targets"), LOSSES.values(), ids=LOSSES)
+anything = given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 4)) | st.just((2, 3, 4)),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+def draw(targets, shape, seed):
+    rng = np.random.default_rng(seed)
+    z, Rz = (hf.asarray(3 * rng.standard_normal(shape)) for _ in range(2))
+    return z, hf.asarray(targets(rng, shape)), Rz
+
+
+@every_loss
+@anything
+def test_grad_is_the_derivative_of_the_value(loss, targets, shape, seed):
+    z, y, _ = draw(targets, shape, seed)
+    expected = jacobian(lambda flat: loss.value(flat.reshape(shape), y), z.reshape(-1))
+    assert loss.value(z, y).shape == ()
+    assert relative_error(loss.grad(z, y), expected.reshape(shape)) <= EXACT
+
+
+@every_loss
+@anything
+def test_hvp_is_the_derivative_of_the_gradient(loss, targets, shape, seed):
+    z, y, Rz = draw(targets, shape, seed)
+    expected = derivative(lambda z: loss.grad(z, y), [z], [Rz])
+    assert relative_error(loss.hvp(z, y, Rz), expected) <= EXACT
+    assert relative_error(loss.hessian(z, y)(Rz), expected) <= EXACT
+
+
+@every_loss
+@anything
+def test_a_loss_is_the_mean_over_cases(loss, targets, shape, seed):
+    z, y, Rz = draw(targets, shape, seed)
+    N = len(z)
+    alone = [float(loss.value(z[n : n + 1], y[n : n + 1])) for n in range(N)]
+    assert float(loss.value(z, y)) == pytest.approx(np.mean(alone), rel=1e-13, abs=1e-15)
+    for n in range(N):
+        z1, y1, Rz1 = z[n : n + 1], y[n : n + 1], Rz[n : n + 1]
+        assert relative_error(N * loss.grad(z, y)[n : n + 1], loss.grad(z1, y1)) <= EXACT
+        assert relative_error(N * loss.hvp(z, y, Rz)[n : n + 1], loss.hvp(z1, y1, Rz1)) <= EXACT
+
+
+@every_loss
+def test_nothing_is_written_into_and_float32_stays(loss, targets):
+    z, y, Rz = draw(targets, (3, 4), 0)
+    z, Rz = z.astype(np.float32), Rz.astype(np.float32)
+    y = y.astype(np.float32) if y.dtype.kind == "f" else y
+    before = [hf.to_host(x).copy() for x in (z, y, Rz)]
+    sample = loss.sample(z, np.random.default_rng(0))
+    results = [loss.value(z, y), loss.grad(z, y), loss.hvp(z, y, Rz), sample]
+    assert {result.dtype for result in results} == {np.dtype(np.float32)}
+    for x, copy in zip((z, y, Rz), before, strict=True):
+        np.testing.assert_array_equal(hf.to_host(x), copy)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_logits_give_finite_numbers(dtype):
+    z = hf.asarray([[-1e4, 1e4, 0.0]], dtype=dtype)
+    sigmoid, softmax = hf.SigmoidCrossEntropy(), hf.SoftmaxCrossEntropy()
+    right, wrong = (hf.asarray([[a, 1 - a, 0.5]], dtype=dtype) for a in (0.0, 1.0))
+    assert float(sigmoid.value(z, right)) == pytest.approx(np.log(2), rel=1e-6)
+    assert float(sigmoid.value(z, wrong)) == pytest.approx(2e4 + np.log(2), rel=1e-6)
+    assert float(softmax.value(z, hf.asarray([1]))) == 0.0
+    assert float(softmax.value(z, hf.asarray([0]))) == 2e4
+    for loss, y in [(sigmoid, right), (sigmoid, wrong), (softmax, hf.asarray([0]))]:
+        assert np.isfinite(hf.to_host(loss.grad(z, y))).all()
+        assert np.isfinite(hf.to_host(loss.hvp(z, y, z))).all()
+
+
+@every_loss
+def test_samples_have_mean_zero_and_the_hessian_as_their_covariance(loss, targets):
+    z, y, _ = draw(targets, (1, 4), 0)
+    many = hf.asarray(np.repeat(hf.to_host(z) / 3, DRAWS, axis=0))
+    s = hf.to_host(loss.sample(many, np.random.default_rng(1)))
+    H = np.stack([hf.to_host(loss.hvp(many[:1], y, e[None]))[0] for e in hf.asarray(np.eye(4))])
+    # E[s_i^2 s_j^2] <= 3 for a normal and <= 1 for |s| <= 1 bounds each entry's variance
+    assert np.abs(s.mean(axis=0)).max() <= SIGMAS / np.sqrt(DRAWS)
+    assert np.abs(s.T @ s / DRAWS - H).max() <= SIGMAS * np.sqrt(3 / DRAWS)
+    again = loss.sample(many[:9], np.random.default_rng(5))
+    assert relative_error(loss.sample(many[:9], np.random.default_rng(5)), again) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "message"),
+    [
+        (hf.SquaredError(), np.zeros((3, 1)), r"targets have shape \(3, 1\), .* output \(3, 2\)"),
+        (hf.SigmoidCrossEntropy(), np.zeros(3), r"targets have shape \(3,\), .* output \(3, 2\)"),
+        (hf.SigmoidCrossEntropy(), np.full((3, 2), 1.5), r"must be in \[0, 1\]"),
+        (hf.SigmoidCrossEntropy(), np.full((3, 2), np.nan), r"must be in \[0, 1\]"),
+        (hf.SoftmaxCrossEntropy(), np.array([0, 1, 2]), "labels run from 0 to 2, exp.* 0 to 1"),
+        (hf.SoftmaxCrossEntropy(), np.array([0, -1, 1]), "labels run from -1 to 1, exp.* 0 to 1"),
+        (hf.SoftmaxCrossEntropy(), np.zeros(3), r"labels are float64 of shape \(3,\), exp.* int"),
+        (hf.SoftmaxCrossEntropy(), np.zeros((3, 2), int), r"int64 of shape \(3, 2\), exp.* int"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(loss, y, message):
+    z, y = hf.asarray(np.zeros((3, 2))), hf.asarray(y)
+    for ask in (loss.value, loss.grad):
+        with pytest.raises(ValueError, match=message):
+            ask(z, y)

@@ -1,0 +1,315 @@
+"""The engine: products restricted to blocks, nothing wasted, nothing shared, nothing left behind."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import minihf as hf
+from minihf import ops
+from minihf.testing import derivative, relative_error
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+EXACT = 1e-10  # the complex step is good to 1e-15
+SAME = 1e-13  # the same sums in another order
+N = 5
+
+
+def branches(params, x):
+    """Two branches over a shared stem, with a skip connection and a weight used three times."""
+    stem = ops.tanh(x @ params["stem"])
+    left = hf.tap("left", ops.tanh(stem @ params["left"]) @ params["shared"])
+    right = ops.sigmoid(stem @ params["right"] + params["b"]) @ params["shared"]
+    return (left * right + stem) @ params["shared"]
+
+
+SHAPES = {"stem": (4, 3), "left": (3, 3), "right": (3, 3), "b": (3,), "shared": (3, 3)}
+LOSS = hf.SquaredError()
+
+
+@pytest.fixture
+def draw():
+    rng = np.random.default_rng(0)
+    return lambda *shape: hf.asarray(rng.standard_normal(shape))
+
+
+@pytest.fixture
+def params(draw):
+    return hf.Params.from_dict({name: draw(*shape) for name, shape in SHAPES.items()})
+
+
+@pytest.fixture
+def x(draw):
+    return draw(N, 4)
+
+
+@pytest.fixture
+def lin(params, x):
+    return hf.linearize(branches, params, x)
+
+
+def output_at(params, x):
+    return lambda theta: branches(params.with_vector(theta), x)
+
+
+# Products
+
+
+def test_the_three_products_are_the_derivatives(params, x, lin, draw):
+    v, u, y = draw(params.size), draw(N, 3), draw(N, 3)
+    Jv = derivative(output_at(params, x), [params.vector], [v])
+    assert relative_error(lin.output, branches(params, x)) == 0.0
+    assert relative_error(lin.jvp(v), Jv) <= EXACT
+    assert float((u * Jv).sum()) == pytest.approx(float((lin.vjp(u) * v).sum()), rel=EXACT)
+
+    def gradient(theta):
+        at = hf.linearize(branches, params.with_vector(theta), x)
+        return at.vjp(LOSS.grad(at.output, y))
+
+    expected = derivative(gradient, [params.vector], [v])
+    assert relative_error(lin.hvp(v, LOSS, y), expected) <= EXACT
+
+
+@pytest.mark.parametrize("spec", ["param", {"a": ["stem", "b"], "c": ["left", "right", "shared"]}])
+def test_a_product_with_a_block_is_a_slice_of_the_full_one(params, lin, draw, spec):
+    u, y, v = draw(N, 3), draw(N, 3), draw(params.size)
+    check_blocks(hf.Partition.of(params, spec), lin, u, y, v)
+
+
+def test_a_block_may_take_any_entries_of_any_weight(params, lin, draw):
+    owner = np.random.default_rng(1).integers(3, size=params.size)
+    partition = hf.Partition.from_indices(
+        params, {str(i): np.flatnonzero(owner == i) for i in range(3)}
+    )
+    check_blocks(partition, lin, draw(N, 3), draw(N, 3), draw(params.size))
+
+
+def check_blocks(partition, lin, u, y, v):
+    total, full, Jv = 0, lin.vjp(u), lin.jvp(v)
+    for block in partition.values():
+        v_block = v[block.index]
+        alone = 0 * v
+        alone[block.index] = v_block
+        assert relative_error(lin.jvp(v_block, block), lin.jvp(alone)) <= SAME
+        assert relative_error(lin.vjp(u, block), full[block.index]) <= SAME
+        hvp = lin.hvp(v_block, LOSS, y, block)
+        assert relative_error(hvp, lin.hvp(alone, LOSS, y)[block.index]) <= SAME
+        total = total + lin.jvp(v_block, block)
+    assert relative_error(total, Jv) <= SAME
+
+
+def test_an_unrelated_branch_costs_nothing(params, lin, draw, count_gemms):
+    u, blocks = draw(N, 3), hf.Partition.of(params, "param")
+    tangent = {name: draw(block.size) for name, block in blocks.items()}
+    # left: its own product, times shared twice; b: through shared twice
+    assert count_gemms(lambda: lin.jvp(tangent["left"], blocks["left"])) == 3
+    assert count_gemms(lambda: lin.jvp(tangent["b"], blocks["b"])) == 2
+    assert count_gemms(lambda: lin.vjp(u, blocks["left"])) == 3
+    assert count_gemms(lambda: lin.vjp(u, blocks["b"])) == 2
+    assert count_gemms(lambda: lin.jvp(draw(params.size))) == 11
+    assert count_gemms(lambda: lin.vjp(u)) == 11
+
+
+def test_parameters_without_influence_have_zero_products(x, draw):
+    params = hf.Params.from_dict({"w": draw(4, 2), "idle": draw(3), "dead end": draw(4, 2)})
+
+    def net(params, x):
+        x @ params["dead end"]
+        return x @ params["w"]
+
+    lin = hf.linearize(net, params, x)
+    idle = hf.Partition.of(params, "param")["idle"]
+    assert not hf.to_host(lin.jvp(draw(3), idle)).any()
+    assert hf.to_host(lin.vjp(draw(N, 2)))[8:].tolist() == [0.0] * 11
+    constant = hf.linearize(lambda params, x: x, params, x)
+    assert not hf.to_host(constant.jvp(draw(params.size))).any()
+    assert not hf.to_host(constant.vjp(x)).any()
+
+
+def test_several_inputs_come_as_a_tuple(draw):
+    params = hf.Params.from_dict({"w": draw(3)})
+    x = (draw(N, 3), draw(N, 3))
+    lin = hf.linearize(lambda params, x: x[0] * params["w"] + x[1], params, x)
+    assert relative_error(lin.jvp(params.vector), lin.output - x[1]) <= SAME
+
+
+# Taps
+
+
+def test_taps_give_their_value_and_r_value_and_take_a_cotangent(params, x, lin, draw):
+    v, u, c = draw(params.size), draw(N, 3), draw(N, 3)
+
+    def left(params, x):
+        return ops.tanh(ops.tanh(x @ params["stem"]) @ params["left"]) @ params["shared"]
+
+    alone = hf.linearize(left, params, x)
+    Ry, R = lin.jvp(v, taps=True)
+    assert relative_error(lin.taps["left"], alone.output) == 0.0
+    assert relative_error(Ry, lin.jvp(v)) == 0.0
+    assert relative_error(R["left"], alone.jvp(v)) <= SAME
+    assert relative_error(lin.vjp(u, taps={"left": c}), lin.vjp(u) + alone.vjp(c)) <= SAME
+    assert relative_error(lin.vjp(None, taps={"left": c}), alone.vjp(c)) <= SAME
+
+
+def test_taps_have_names_of_their_own_and_do_nothing_to_plain_arrays(params, x, lin):
+    assert hf.tap("x", x) is x
+    with pytest.raises(ValueError, match="tap 'h' is there twice"):
+        hf.linearize(lambda p, x: hf.tap("h", hf.tap("h", p["b"])), params, x)
+    with pytest.raises(KeyError, match="no tap 'right'; there are: left"):
+        lin.vjp(lin.output, taps={"right": lin.output})
+
+
+# Results are the caller's
+
+
+def test_writing_into_a_result_changes_no_other(params, lin, draw):
+    v, u, y = draw(params.size), draw(N, 3), draw(N, 3)
+    inputs = [hf.to_host(a).copy() for a in (v, u, y)]
+
+    def products():
+        return [lin.jvp(v), lin.vjp(u), lin.hvp(v, LOSS, y), lin.jvp(v, taps=True)[1]["left"]]
+
+    first = products()
+    expected = [hf.to_host(result).copy() for result in first]
+    for result in first:
+        result[...] = 7.0
+    for again, copy in zip([*products(), v, u, y], [*expected, *inputs], strict=True):
+        np.testing.assert_array_equal(hf.to_host(again), copy)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        lambda p, x: p["b"],
+        lambda p, x: ops.reshape(p["b"], (1, 3)),
+        lambda p, x: hf.tap("h", p["b"] + 1.0),
+        lambda p, x: hf.tap("h", ops.tanh(p["b"])) + 1.0,
+    ],
+    ids=["a parameter", "a view of one", "a tapped output", "an output that equals a tap"],
+)
+def test_even_a_trivial_network_returns_memory_of_its_own(net, params, x, draw):
+    lin, v = hf.linearize(net, params, x), draw(params.size)
+    before = hf.to_host(v).copy()
+    Ry, R = lin.jvp(v, taps=True)
+    kept = [hf.to_host(tapped).copy() for tapped in R.values()]
+    Ry[...] = 7.0
+    lin.vjp(Ry)[...] = 7.0
+    np.testing.assert_array_equal(hf.to_host(v), before)
+    assert hf.to_host(Ry).tolist() == np.full(Ry.shape, 7.0).tolist()
+    assert [hf.to_host(tapped).tolist() for tapped in R.values()] == [k.tolist() for k in kept]
+
+
+def test_writing_into_the_parameters_afterwards_changes_nothing(params, x, lin, draw):
+    v, u = draw(params.size), draw(N, 3)
+    before = [hf.to_host(result).copy() for result in (lin.jvp(v), lin.vjp(u), lin.params.vector)]
+    params.vector[...] = 0.0
+    for result, copy in zip((lin.jvp(v), lin.vjp(u), lin.params.vector), before, strict=True):
+        np.testing.assert_array_equal(hf.to_host(result), copy)
+
+
+def test_products_leave_nothing_behind_in_memory(params, lin, draw):
+    v, u, y = draw(params.size), draw(N, 3), draw(N, 3)
+    blocks = list(hf.Partition.of(params, "param").values())
+
+    def products(times):
+        for _ in range(times):
+            lin.jvp(v, taps=True), lin.vjp(u), lin.hvp(v, LOSS, y)
+            for block in blocks:
+                lin.vjp(lin.jvp(v[block.index], block), block)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        products(2)  # routes are found once
+        assert products(50) - products(2) < 1000  # bytes; one kept vector a time would be 18000
+    finally:
+        tracemalloc.stop()
+
+
+# Leaving the tape
+
+
+ASTRAY = {
+    "np.tanh": (lambda t: np.tanh(t), "np.tanh was called on a traced value; call minihf.ops.tanh"),
+    "np.maximum": (lambda t: np.maximum(t, 0), "call minihf.ops.relu instead"),
+    "np.cos": (lambda t: np.cos(t), "build it from minihf.ops instead"),
+    "np.sum": (lambda t: np.sum(t), "call minihf.ops.sum instead"),
+    "np.concatenate": (lambda t: np.concatenate([t, t]), "call minihf.ops.concatenate instead"),
+    "np.asarray": (lambda t: np.asarray(t), "build the network from minihf.ops"),
+    "x += 1": (lambda t: t.__iadd__(1), r"write x = x \+ y instead of x \+= y"),
+    "x[0] = 1": (lambda t: t.__setitem__(0, 1), r"concatenate instead of x\[i\] = y"),
+    "x > 0": (lambda t: t > 0, "for a choice by value use minihf.ops.relu"),
+    "x == 0": (lambda t: t == 0, "for a choice by value use minihf.ops.relu"),
+    "x != 0": (lambda t: t != 0, "for a choice by value use minihf.ops.relu"),
+    "bool": (bool, "no truth value"),
+    "float": (float, "no truth value, order or number"),
+    "x ** 3": (lambda t: t**3, r"only \*\* 2; else use exp and log"),
+}
+
+
+@pytest.mark.parametrize(("act", "advice"), ASTRAY.values(), ids=ASTRAY)
+def test_leaving_the_tape_is_a_type_error_that_says_what_to_call(act, advice, params, x):
+    with pytest.raises(TypeError, match=advice):
+        hf.linearize(lambda p, x: act(p["b"]), params, x)
+
+
+def test_arrays_and_numbers_meet_traced_values_on_either_side(params, x, draw):
+    a = draw(3, 3)
+
+    def net(p, x):
+        b = p["b"]
+        return (a + b) @ (2.0 * b - a) / np.float64(3) + (1 - a * b) + (a - b) / (a / b) + -b @ a.T
+
+    lin, v = hf.linearize(net, params, x), draw(params.size)
+    expected = derivative(lambda t: net(params.with_vector(t), x), [params.vector], [v])
+    assert relative_error(lin.jvp(v), expected) <= EXACT
+
+
+def test_traced_values_behave_like_arrays(params, x):
+    def net(p, x):
+        w = p["left"]
+        assert (w.shape, w.ndim, w.size, len(w), w.dtype) == ((3, 3), 2, 9, 3, np.float64)
+        rows = [row.sum() for row in w]
+        return w.T.reshape(9)[:3] + w.reshape((9,))[0] + w.mean(axis=0) + rows[1] + w.transpose(1, 0)
+
+    w = hf.to_host(params["left"])
+    expected = w.T.reshape(9)[:3] + w[0, 0] + w.mean(axis=0) + w[1].sum() + w.T
+    assert relative_error(hf.linearize(net, params, x).output, expected) <= SAME
+
+
+def test_two_linearizations_do_not_mix(params, x):
+    kept = []
+    hf.linearize(lambda p, x: kept.append(p["b"]) or p["b"], params, x)
+    with pytest.raises(ValueError, match="traced by different linearizations"):
+        hf.linearize(lambda p, x: p["b"] + kept[0], params, x)
+
+
+# Arguments that do not fit
+
+
+def test_shapes_that_do_not_fit_are_refused(params, lin):
+    n, block = params.size, hf.Partition.of(params, "param")["b"]
+    v, u = params.vector, lin.output
+    wrong = {
+        r"jvp: got shape \(5, 3\), expected \(42,\), one number per p": lambda: lin.jvp(u),
+        r"jvp: got shape \(42,\), expected \(3,\), .* of block 'b'": lambda: lin.jvp(v, block),
+        r"hvp: got shape \(3,\), expected \(42,\)": lambda: lin.hvp(v[:3], LOSS, u),
+        r"vjp: got shape \(42,\), expected \(5, 3\), the shape of the out": lambda: lin.vjp(v),
+        r"vjp, tap 'left': got shape \(42,\)": lambda: lin.vjp(u, taps={"left": v}),
+    }
+    assert n == 42
+    for message, act in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            act()
+
+
+def test_what_is_no_array_of_the_backend_is_refused(params, x, lin):
+    for v in (np.zeros(42).tolist(), hf.to_host(lin.params.vector)):
+        if type(v) is not type(params.vector):
+            with pytest.raises(TypeError, match="bring it there with minihf.asarray"):
+                lin.jvp(v)
+    with pytest.raises(TypeError, match="the network returned tuple, expected one array"):
+        hf.linearize(lambda p, x: (p["b"], x), params, x)
