@@ -35,6 +35,7 @@ __all__ = [
     "shape_of",
     "to_host",
     "use",
+    "widens",
 ]
 
 Array: TypeAlias = Any
@@ -186,6 +187,11 @@ def to_host(x: Any) -> Any:
 def shape_of(x: Any) -> tuple[int, ...]:
     """Return the shape of an array, a number or nested lists: for messages about any argument."""
     return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
+
+
+def widens(x: Array, like: Array) -> bool:
+    """Tell whether computing with `x` would leave `like`'s dtype: float64 data, float32 weights."""
+    return array_module(like).result_type(x.dtype, like.dtype) != like.dtype
 
 
 # Matrix products ----------------------------------------------------------------------------

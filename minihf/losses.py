@@ -24,7 +24,7 @@ from typing import Protocol
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, shape_of, to_host
+from minihf.backend import Array, array_module, asarray, shape_of, to_host, widens
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
@@ -202,4 +202,9 @@ def _must_match(loss: str, z: Array, y: Array) -> None:
         raise ValueError(
             f"{loss}: targets have shape {shape_of(y)}, "
             f"the network's output {tuple(z.shape)}"
+        )
+    if widens(y, z):
+        raise ValueError(
+            f"{loss}: targets are {y.dtype}, the network's output is {z.dtype}; "
+            f"convert the targets with y.astype(np.{z.dtype})"
         )

@@ -24,12 +24,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 testing.install()
 
 
-@pytest.fixture(autouse=True, scope="session")
-def numpy_unless_told():
-    """Tests write NumPy arrays; a GPU that happens to be there must not turn them down."""
-    hf.use("numpy")
-
-
 @pytest.fixture(
     scope="module", params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)]
 )
@@ -41,6 +35,12 @@ def backend(request):
         pytest.skip(str(fault))
     yield request.param
     hf.use("numpy")
+
+
+@pytest.fixture(autouse=True)
+def numpy_unless_told(request):
+    """`backend` lives as long as its module: a test without it must not inherit what it left."""
+    hf.use(request.getfixturevalue("backend") if "backend" in request.fixturenames else "numpy")
 
 
 @pytest.fixture

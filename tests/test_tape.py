@@ -1,4 +1,4 @@
-"""The engine: products restricted to blocks, nothing wasted, nothing shared, nothing left behind."""
+"""The engine: products restricted to blocks, nothing wasted, shared or left behind."""
 
 import gc
 import tracemalloc
@@ -153,6 +153,12 @@ def test_taps_give_their_value_and_r_value_and_take_a_cotangent(params, x, lin, 
     assert relative_error(lin.vjp(None, taps={"left": c}), alone.vjp(c)) <= SAME
 
 
+def test_a_tap_on_the_output_adds_its_cotangent_to_the_output_s(params, x, draw):
+    lin = hf.linearize(lambda p, x: hf.tap("y", branches(p, x)), params, x)
+    u, c = draw(N, 3), draw(N, 3)
+    assert relative_error(lin.vjp(u, taps={"y": c}), lin.vjp(u + c)) <= SAME
+
+
 def test_taps_have_names_of_their_own_and_do_nothing_to_plain_arrays(params, x, lin):
     assert hf.tap("x", x) is x
     with pytest.raises(ValueError, match="tap 'h' is there twice"):
@@ -223,68 +229,10 @@ def test_products_leave_nothing_behind_in_memory(params, lin, draw):
 
     tracemalloc.start()
     try:
-        products(2)  # routes are found once
-        assert products(50) - products(2) < 1000  # bytes; one kept vector a time would be 18000
+        before = products(2)  # routes are found once
+        assert products(50) - before < 1000  # bytes; one small array kept a time would be 6000
     finally:
         tracemalloc.stop()
-
-
-# Leaving the tape
-
-
-ASTRAY = {
-    "np.tanh": (lambda t: np.tanh(t), "np.tanh was called on a traced value; call minihf.ops.tanh"),
-    "np.maximum": (lambda t: np.maximum(t, 0), "call minihf.ops.relu instead"),
-    "np.cos": (lambda t: np.cos(t), "build it from minihf.ops instead"),
-    "np.sum": (lambda t: np.sum(t), "call minihf.ops.sum instead"),
-    "np.concatenate": (lambda t: np.concatenate([t, t]), "call minihf.ops.concatenate instead"),
-    "np.asarray": (lambda t: np.asarray(t), "build the network from minihf.ops"),
-    "x += 1": (lambda t: t.__iadd__(1), r"write x = x \+ y instead of x \+= y"),
-    "x[0] = 1": (lambda t: t.__setitem__(0, 1), r"concatenate instead of x\[i\] = y"),
-    "x > 0": (lambda t: t > 0, "for a choice by value use minihf.ops.relu"),
-    "x == 0": (lambda t: t == 0, "for a choice by value use minihf.ops.relu"),
-    "x != 0": (lambda t: t != 0, "for a choice by value use minihf.ops.relu"),
-    "bool": (bool, "no truth value"),
-    "float": (float, "no truth value, order or number"),
-    "x ** 3": (lambda t: t**3, r"only \*\* 2; else use exp and log"),
-}
-
-
-@pytest.mark.parametrize(("act", "advice"), ASTRAY.values(), ids=ASTRAY)
-def test_leaving_the_tape_is_a_type_error_that_says_what_to_call(act, advice, params, x):
-    with pytest.raises(TypeError, match=advice):
-        hf.linearize(lambda p, x: act(p["b"]), params, x)
-
-
-def test_arrays_and_numbers_meet_traced_values_on_either_side(params, x, draw):
-    a = draw(3, 3)
-
-    def net(p, x):
-        b = p["b"]
-        return (a + b) @ (2.0 * b - a) / np.float64(3) + (1 - a * b) + (a - b) / (a / b) + -b @ a.T
-
-    lin, v = hf.linearize(net, params, x), draw(params.size)
-    expected = derivative(lambda t: net(params.with_vector(t), x), [params.vector], [v])
-    assert relative_error(lin.jvp(v), expected) <= EXACT
-
-
-def test_traced_values_behave_like_arrays(params, x):
-    def net(p, x):
-        w = p["left"]
-        assert (w.shape, w.ndim, w.size, len(w), w.dtype) == ((3, 3), 2, 9, 3, np.float64)
-        rows = [row.sum() for row in w]
-        return w.T.reshape(9)[:3] + w.reshape((9,))[0] + w.mean(axis=0) + rows[1] + w.transpose(1, 0)
-
-    w = hf.to_host(params["left"])
-    expected = w.T.reshape(9)[:3] + w[0, 0] + w.mean(axis=0) + w[1].sum() + w.T
-    assert relative_error(hf.linearize(net, params, x).output, expected) <= SAME
-
-
-def test_two_linearizations_do_not_mix(params, x):
-    kept = []
-    hf.linearize(lambda p, x: kept.append(p["b"]) or p["b"], params, x)
-    with pytest.raises(ValueError, match="traced by different linearizations"):
-        hf.linearize(lambda p, x: p["b"] + kept[0], params, x)
 
 
 # Arguments that do not fit
@@ -309,7 +257,7 @@ def test_shapes_that_do_not_fit_are_refused(params, lin):
 def test_what_is_no_array_of_the_backend_is_refused(params, x, lin):
     for v in (np.zeros(42).tolist(), hf.to_host(lin.params.vector)):
         if type(v) is not type(params.vector):
-            with pytest.raises(TypeError, match="bring it there with minihf.asarray"):
+            with pytest.raises(TypeError, match=r"bring it there with minihf\.asarray"):
                 lin.jvp(v)
-    with pytest.raises(TypeError, match="the network returned tuple, expected one array"):
+    with pytest.raises(TypeError, match="tuple, expected one array"):
         hf.linearize(lambda p, x: (p["b"], x), params, x)

@@ -1,12 +1,12 @@
 """The data of the examples and experiments, by name.
 
-=============  =======================================================  ==============  =======
-name           what                                                     train / test    pixels
-=============  =======================================================  ==============  =======
-``curves``     CURVES-like strokes, generated from a seed, unlabeled    20,000 / 10,000  28 x 28
-``digits``     handwritten digits of the UCI repository, 17 grey levels  1,437 / 360      8 x 8
-``mnist-5k``   the first 5,000 and 1,000 images of MNIST                 5,000 / 1,000    28 x 28
-=============  =======================================================  ==============  =======
+============  ========================================================  ===============  =======
+name          what                                                      train / test     pixels
+============  ========================================================  ===============  =======
+``curves``    CURVES-like strokes, generated from a seed, unlabeled     20,000 / 10,000  28 x 28
+``digits``    handwritten digits of the UCI repository, 17 grey levels  1,437 / 360      8 x 8
+``mnist-5k``  the first 5,000 and 1,000 images of MNIST                 5,000 / 1,000    28 x 28
+============  ========================================================  ===============  =======
 
 Everything works without a network: the last two lie in the package (attribution and licences in
 ``NOTICE`` beside this file), the first is drawn on the spot and kept in the user's cache folder.

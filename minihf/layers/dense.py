@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minihf.backend import widens
 from minihf.layers.base import Layer, named
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.ops.dense import dense
@@ -70,4 +71,10 @@ class Dense(Layer):
                 f"{named(self, params)}: x has {x.shape[-1]} features, "
                 f"W expects {self.in_features}"
             )
-        return dense(x, params["W"], params["b"] if self.bias else None)
+        W = params["W"]
+        if widens(x, W):
+            raise ValueError(
+                f"{named(self, params)}: x is {x.dtype}, W is {W.dtype}; convert the data with "
+                f"x.astype(np.{W.dtype}), or make the parameters with net.init(dtype=...)"
+            )
+        return dense(x, W, params["b"] if self.bias else None)

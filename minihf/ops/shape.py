@@ -36,7 +36,7 @@ class Sum(LinearOp):
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         shape = residuals
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        gone = {axis % len(shape) for axis in axes if axis is not None}
+        gone = {axis % max(1, len(shape)) for axis in axes if axis is not None}
         if self.axis is None:
             gone = set(range(len(shape)))
         kept = tuple(1 if i in gone else n for i, n in enumerate(shape))

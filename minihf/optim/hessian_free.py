@@ -170,64 +170,71 @@ class HessianFree:
             If a batch is empty or torn, or the curvature batch is larger than the gradient batch.
         """
         began = perf_counter()
-        partition = Partition.of(params, self.blocks)
         chosen = self._curvature_batch(batch, curvature_batch, state.update)
-        value, g = gradient(net, loss, params, batch, self.l2)
-        if not _all_finite(value, g):
-            return self._reject(params, state, batch, float(to_host(value)), began)
 
-        lin = linearize(net, params, chosen[0])
-        C = self.curvature(lin, loss, chosen[1], partition)
-        shift = state.lam + self.l2
-        M: Mapping[str, Any] = {}
-        if self.preconditioner is not None:
-            M = self.preconditioner(lin, loss, chosen[1], partition, shift)
-        solves, blocks = {}, {}
-        for name, block in partition.items():
-            started = perf_counter()
-            previous = None if state.solution is None else state.solution[block.index]
-            solves[name] = result = self.solver(
-                Shifted(C.block(name), shift), -g[block.index], previous, M.get(name)
-            )
-            blocks[name] = _block_report(result, state.lam, perf_counter() - started)
-
-        def objective_at(step: Array) -> float:
+        def f(step: Array, on: Batch) -> float:
             moved = params.with_vector(params.vector + step)
-            return float(to_host(objective(net, loss, moved, batch, self.l2)))
+            return float(to_host(objective(net, loss, moved, on, self.l2)))
 
+        value, g = gradient(net, loss, params, batch, self.l2)
         old = float(to_host(value))
-        candidates = _candidates(partition, solves, g)
+        if not _all_finite(value, g):
+            return self._reject(params, state, batch, old, began)
+        C = self.curvature(linearize(net, params, chosen[0]), loss, chosen[1], self.blocks)
+        solves, blocks = self._solve(C, g, state)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
-            step = self.step_rule(candidates, g, old, objective_at)
-            predicted, rho = self._trust(net, loss, params, C, g, step, chosen)
-        problem = _failures(solves)
-        if step.length:
-            new_params = params.with_vector(params.vector + step.length * step.direction)
-            problem = problem or ("the objective rose" if step.objective > old else "")
-        else:
-            new_params = params
-            problem = f"update rejected: {problem or 'no step lowered the objective'}"
-        new_state = replace(
-            state,
-            update=state.update + 1,
-            lam=self.damping.update(state.lam, rho),
-            solution=_join(partition, {name: solve.x for name, solve in solves.items()}, g),
-        )
+            step = self.step_rule(_candidates(C, solves), g, old, lambda step: f(step, batch))
+            predicted, rho = self._trust(C, g, step, lambda step: f(step, chosen))
+
+        accepted, problem = _verdict(step, old, solves)
         report = Report(
             objective=old,
-            new_objective=step.objective,
-            accepted=bool(step.length),
+            new_objective=step.objective if accepted else old,
+            accepted=accepted,
             problem=problem,
             cases=n_cases(batch),
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
-            step_length=step.length,
+            step_length=step.length if accepted else 0.0,
             lam=state.lam,
             predicted=predicted,
             rho=rho,
             blocks=blocks,
         )
-        return new_params, new_state, report
+        new_state = replace(
+            state,
+            update=state.update + 1,
+            lam=self.damping.update(state.lam, rho),
+            solution=_join(C, {name: solve.x for name, solve in solves.items()}),
+        )
+        if not accepted:
+            return params, new_state, report
+        moved = params.vector + step.length * step.direction
+        return params.with_vector(moved), new_state, report
+
+    def _solve(
+        self, C: CurvatureOperator, g: Array, state: HessianFreeState
+    ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
+        """Solve ([C]_b + (lam + l2) I) d_b = -g_b for each block b, independently."""
+        shift = state.lam + self.l2
+        M: Mapping[str, Any] = {}
+        if self.preconditioner is not None:
+            M = self.preconditioner(C.lin, C.loss, C.y, C.partition, shift)
+        solves, reports = {}, {}
+        for name, block in C.partition.items():
+            began = perf_counter()
+            previous = None if state.solution is None else state.solution[block.index]
+            A = Shifted(C.block(name), shift)
+            solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
+            reports[name] = BlockReport(
+                iterations=solve.n_iterations,
+                products=solve.n_products,
+                reason=solve.reason.name,
+                lam=state.lam,
+                predicted=solve.quadratics[-1],
+                seconds=perf_counter() - began,
+            )
+        return solves, reports
 
     def _curvature_batch(self, batch: Batch, given: Batch | None, update: int) -> Batch:
         N = n_cases(batch)
@@ -241,14 +248,7 @@ class HessianFree:
         return given
 
     def _trust(
-        self,
-        net: Callable[..., Any],
-        loss: Any,
-        params: Params,
-        C: CurvatureOperator,
-        g: Array,
-        step: Step,
-        chosen: Batch,
+        self, C: CurvatureOperator, g: Array, step: Step, f: Callable[[Array], float]
     ) -> tuple[float, float]:
         """Return the model's change and rho for the step before its line search, without damping.
 
@@ -261,9 +261,7 @@ class HessianFree:
         predicted = float(to_host(xp.vdot(g, p) + 0.5 * bend))
         if not self.damping.adaptive or not step.length or not predicted < 0:
             return predicted, math.nan
-        before = objective(net, loss, params, chosen, self.l2)
-        after = objective(net, loss, params.with_vector(params.vector + p), chosen, self.l2)
-        return predicted, float(to_host(after - before)) / predicted
+        return predicted, (f(p) - f(xp.zeros_like(p))) / predicted
 
     def _reject(
         self, params: Params, state: HessianFreeState, batch: Batch, value: float, began: float
@@ -283,7 +281,7 @@ class HessianFree:
 
 
 def _candidates(
-    partition: Partition, solves: Mapping[str, CGResult], like: Array
+    C: CurvatureOperator, solves: Mapping[str, CGResult]
 ) -> list[Callable[[], Array]]:
     """Join the blocks' kept iterates, last to first; a block with fewer repeats its first."""
     depth = max(len(solve.iterates) for solve in solves.values())
@@ -293,34 +291,29 @@ def _candidates(
             name: solve.iterates[max(len(solve.iterates) - 1 - back, 0)][1]
             for name, solve in solves.items()
         }
-        return lambda: _join(partition, chosen, like)
+        return lambda: _join(C, chosen)
 
     return [joined(back) for back in range(depth)]
 
 
-def _join(partition: Partition, parts: Mapping[str, Array], like: Array) -> Array:
-    whole = array_module(like).empty_like(like)
-    for name, block in partition.items():
+def _join(C: CurvatureOperator, parts: Mapping[str, Array]) -> Array:
+    whole = array_module(C.lin.params.vector).empty_like(C.lin.params.vector)
+    for name, block in C.partition.items():
         whole[block.index] = parts[name]
     return whole
 
 
-def _block_report(result: CGResult, lam: float, seconds: float) -> BlockReport:
-    return BlockReport(
-        iterations=result.n_iterations,
-        products=result.n_products,
-        reason=result.reason.name,
-        lam=lam,
-        predicted=result.quadratics[-1],
-        seconds=seconds,
-    )
+def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
+    """Tell whether to move, and in one line what is wrong, if anything is."""
+    failed = [name for name, solve in solves.items() if solve.reason is Reason.NON_FINITE]
+    problem = f"a product was not finite in block {', '.join(failed)}" if failed else ""
+    if not bool((step.direction != 0).any()):
+        return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
+    if not step.length:
+        return False, f"update rejected: {problem or 'no step lowered the objective'}"
+    return True, problem or ("the objective rose" if step.objective > old else "")
 
 
 def _all_finite(value: Array, g: Array) -> bool:
     xp = array_module(g)
     return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
-
-
-def _failures(solves: Mapping[str, CGResult]) -> str:
-    failed = [name for name, solve in solves.items() if solve.reason is Reason.NON_FINITE]
-    return f"a product was not finite in block {', '.join(failed)}" if failed else ""

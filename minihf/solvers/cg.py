@@ -267,11 +267,11 @@ def _scalars(
 
 
 def _must_fit(A: Any, b: Array, x0: Array | None, M: Any) -> None:
-    n = b.size
-    for name, array, shape in (("b", b, (n,)), ("x0", x0, (n,)), ("A", A, (n, n)), ("M", M, (n, n))):
-        found = getattr(array, "shape", shape)  # a plain function has none
-        if tuple(found) != shape:
-            raise ValueError(f"cg: {name} has shape {tuple(found)}, expected {shape}")
+    for name, it, ndim in (("b", b, 1), ("x0", x0, 1), ("A", A, 2), ("M", M, 2)):
+        shape = (b.size,) * ndim
+        found = tuple(getattr(it, "shape", shape))  # None and plain functions have none
+        if found != shape:
+            raise ValueError(f"cg: {name} has shape {found}, expected {shape}")
     if b.dtype.kind != "f":
         raise ValueError(f"cg: b holds {b.dtype}, expected floating numbers")
 

@@ -1,4 +1,4 @@
-"""What tests use, ours and other people's: exact derivatives, and a strict stand-in for a device."""
+"""What tests use, ours and others: exact derivatives, and a strict stand-in for a device."""
 
 from minihf.testing.complex_step import derivative, jacobian, relative_error
 from minihf.testing.strict import StrictArray, install, strict

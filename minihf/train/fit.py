@@ -73,7 +73,7 @@ def fit(
         What is looked at, a mean over cases; without it, ``loss.value``.
     looks : int
         How often, about, training and test error are measured and a record is made, beside the
-        start and the end.
+        start; the end is always looked at. 0: only start and end.
     log : path, optional
         A file to which each record goes at once, as a line of JSON. An existing one is replaced.
     progress : bool
@@ -92,7 +92,8 @@ def fit(
     Raises
     ------
     ValueError
-        If there is not exactly one budget, the data hold NaN or Inf, or sizes do not fit.
+        If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `looks` is
+        negative or `give_up_after` not positive.
 
     Examples
     --------
@@ -105,6 +106,9 @@ def fit(
     ('5 updates', True)
     """
     budget = _Budget.of(updates, seconds, epochs)
+    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
+        if value < least:
+            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
     train = upload("train", train_of(data))
     held_out = test_of(data, test)
     batches = batches_of(train, batch_size, np.random.default_rng(seed))
@@ -118,14 +122,14 @@ def fit(
         write = stack.enter_context(log_file(log))
         show = stack.enter_context(progress_bar(name or "fit", progress))
         interrupted = stack.enter_context(interruptible())
-        next_look = 0.0
+        next_look = 0
         while True:
             spent = budget.spent(run)
             ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")
             ended = ended or ("interrupted" if interrupted() else "")
-            if ended or spent >= next_look:
+            if ended or looks * spent >= next_look:
                 write(run.look())
-                next_look = spent + 1 / looks
+                next_look = math.floor(looks * spent) + 1
             show(min(spent, 1.0), run.summary())
             if ended:
                 break
@@ -188,8 +192,9 @@ class _Run:
 
     def look(self) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
-        report, train = self.report, self._mean_metric(self.train)
-        if math.isfinite(train):
+        report = self.report
+        train, objective = self._means(self.train, self.metric, self.loss.value)
+        if math.isfinite(objective):  # the metric may be finite all the same
             self.good = self.params
         self.records.append(
             {
@@ -198,7 +203,7 @@ class _Run:
                 "products": self.products,
                 "data_passes": self.data_passes,
                 "train": train,
-                "test": None if self.test is None else self._mean_metric(self.test),
+                "test": None if self.test is None else self._means(self.test, self.metric)[0],
                 "rejected": self.rejected,
                 "objective": None if report is None else report.objective,
                 "lam": None if report is None else report.lam,
@@ -222,12 +227,15 @@ class _Run:
             parts.append(report.problem)
         return ", ".join(parts)
 
-    def _mean_metric(self, batch: Batch) -> float:
+    def _means(self, batch: Batch, *measures: Callable[[Any, Any], Any]) -> list[float]:
+        """Return the means over the cases of functions of (output, y), in one forward pass."""
+        means = [0.0] * len(measures)
         with np.errstate(over="ignore", invalid="ignore"):
-            return sum(
-                share * float(to_host(self.metric(self.net(self.params, x), y)))
-                for (x, y), share in chunks(batch)
-            )
+            for (x, y), share in chunks(batch):
+                output = self.net(self.params, x)
+                for i, measure in enumerate(measures):
+                    means[i] += share * float(to_host(measure(output, y)))
+        return means
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from minihf.ops.dense import DenseOp
 from minihf.ops.linalg import MatMul
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
 from minihf.tape import LinearOp, Op
-from minihf.testing import derivative, relative_error
+from minihf.testing import derivative
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 EXACT = 1e-10  # the complex step is good to 1e-15; log and division by small numbers cost some
 ADJOINT = 1e-12  # two sums of a few hundred products in float64, in another order
-SAME = 1e-13  # the same sums, associated otherwise
-MARGIN = 0.1  # how far a kink is kept away
+SAME = 1e-12  # the same sums, associated otherwise
+MARGIN = 0.3  # how far a kink or a pole is kept away
 
 one = array_shapes(min_dims=0, max_dims=3, max_side=3).map(lambda shape: (shape,))
 matrix = array_shapes(min_dims=2, max_dims=2, max_side=4).map(lambda shape: (shape,))
@@ -131,10 +131,14 @@ class Case:
 
 
 def assert_same(found, expected, tolerance):
-    """Compare cotangents, where None is zero."""
+    """Compare arrays, where None is zero.
+
+    What went in is of order one: where terms cancel, their rounding remains.
+    """
     for one, other in zip(found, expected, strict=True):
-        one = 0 * other if one is None else one
-        assert relative_error(one, other) <= tolerance
+        one, other = hf.to_host(0 * other if one is None else one), hf.to_host(other)
+        assert one.shape == other.shape
+        assert np.linalg.norm(one - other) <= tolerance * max(1.0, np.linalg.norm(other))
 
 
 @every_row
@@ -143,7 +147,7 @@ def test_rop_is_the_derivative_of_forward(row, data, seed):
     case = Case(row, data, seed)
     for Rx in case.some_tangents():
         expected = derivative(lambda *x: case.op.forward(*x)[0], case.x, Rx)
-        assert relative_error(case.rop(*Rx), expected) <= EXACT
+        assert_same([case.rop(*Rx)], [expected], EXACT)
 
 
 @every_row
@@ -192,7 +196,7 @@ def test_rules_are_linear_and_zero_gives_exactly_zero(row, data, seed):
     case = Case(row, data, seed)
     Rx, Rz, a = case.Rx, case.x, 1.5
     along = [R + a * other for R, other in zip(Rx, Rz, strict=True)]
-    assert relative_error(case.rop(*along), case.rop(*Rx) + a * case.rop(*Rz)) <= SAME
+    assert_same([case.rop(*along)], [case.rop(*Rx) + a * case.rop(*Rz)], SAME)
     apart = zip(case.vjp(case.u, case.all), case.vjp(case.Ru, case.all), strict=True)
     together = case.vjp(case.u + a * case.Ru, case.all)
     assert_same(together, [c + a * d for c, d in apart], SAME)

@@ -1,5 +1,6 @@
 """Small problems to optimise, and what dense linear algebra says about them."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,8 @@ def make_problem(seed=0, N=12, sizes=(4, 5, 3), loss=None, dtype=np.float64):
     """Return a tanh network, a loss, parameters with biases off zero, and a batch."""
     loss = loss or hf.SquaredError()
     rng = np.random.default_rng(seed)
-    layers = [hf.Dense(sizes[0], sizes[1])]
-    for D, M in zip(sizes[1:], sizes[2:], strict=False):
-        layers += [hf.Tanh(), hf.Dense(D, M)]
-    net = hf.Sequential(*layers)
+    layers = [layer for D, M in pairwise(sizes) for layer in (hf.Dense(D, M), hf.Tanh())]
+    net = hf.Sequential(*layers[:-1])
     params = net.init(seed, dtype)
     params.vector[...] = params.vector + hf.asarray(0.1 * rng.standard_normal(params.size), dtype)
     x = rng.standard_normal((N, sizes[0]))

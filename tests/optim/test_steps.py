@@ -80,10 +80,12 @@ def test_uphill_the_objective_may_not_rise_even_where_armijo_would_let_it():
     assert step.length == 0
 
 
-def test_a_slope_that_is_not_finite_is_rejected(backend):
-    g = hf.asarray(np.array([math.nan, 1.0]))
-    step = BacktrackingArmijo()(candidates(g), g, 1.0, lambda step: 0.5)
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_slope_that_is_not_finite_is_rejected_without_a_search(bad, backend):
+    g, direction, f = hf.asarray(np.array([bad])), hf.asarray(np.ones(1)), Objective(lambda _: 0.5)
+    step = BacktrackingArmijo()(candidates(direction), g, 1.0, f)
     assert step.length == 0
+    assert len(f.asked) == 1
 
 
 # Backtracking over the iterates ---------------------------------------------------------------

@@ -1,0 +1,426 @@
+"""The second-order composition, against dense linear algebra and its own promises."""
+
+import copy
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minihf as hf
+from minihf import ops
+from minihf.optim import (
+    BacktrackingArmijo,
+    ConjugateGradients,
+    Constant,
+    CycledChunks,
+    FixedStep,
+    LevenbergMarquardt,
+    Prefix,
+    SquaredGradients,
+)
+from minihf.optim.batches import rows
+
+ROUNDING = 1e-10      # relative, float64: products and sums in another order
+ACROSS = 1e-7         # between backends, after three updates: CG makes more of a rounding error
+SOLVED = 1e-8         # of CG run to a residual of 1e-12 at condition numbers up to 1e3
+EXACTLY = ConjugateGradients(500, hf.RelativeResidual(1e-12), warm_start=0.0)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def martens(**changes):
+    return dataclasses.replace(hf.papers.martens2010(lam=1.0, l2=0.01), **changes)
+
+
+def zhang(blocks="layer"):
+    return hf.papers.zhang2017(blocks, alpha=0.5, lam=0.1)
+
+
+def bits(state):
+    """Everything in an optimizer's state, comparable."""
+    return {
+        name: value.tobytes() if isinstance(value, np.ndarray) else value
+        for name, value in vars(state).items()
+    }
+
+
+# Blocks ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [martens, zhang])
+def test_one_block_is_hessian_free_bit_for_bit(make, problem, run):
+    p = problem(dtype=np.float32)
+    classical = run(make(blocks="network"), p, 4)
+    one_block = run(make(blocks={"all": "*"}), p, 4)
+    assert classical[0].vector.tobytes() == one_block[0].vector.tobytes()
+    assert bits(classical[1]) == bits(one_block[1])
+    assert [r.new_objective for r in classical[2]] == [r.new_objective for r in one_block[2]]
+
+
+def test_on_two_networks_without_a_connection_two_blocks_are_one(problem, run):
+    p = problem(sizes=(3, 4, 2))
+    two = hf.Sequential(a=p.net, b=p.net)
+    p.net = lambda params, x: ops.concatenate(
+        [two.layers["a"](params.scope("a"), x), two.layers["b"](params.scope("b"), x)], axis=1
+    )
+    p.params = two.init(1, np.float64)
+    x, y = p.batch
+    p.batch = (x[:, :3], np.concatenate([y, -y], axis=1))
+    opt = hf.HessianFree(solver=EXACTLY, damping=Constant(0.1), sampling=Prefix(0.5), l2=0.01)
+    (whole, _, _), (blocks, _, (report,)) = (
+        run(dataclasses.replace(opt, blocks=spec), p, 1)
+        for spec in ("network", {"a": "a.*", "b": "b.*"})
+    )
+    assert list(report.blocks) == ["a", "b"]
+    assert np.abs(whole.vector - p.params.vector).max() > 1e-3
+    np.testing.assert_allclose(blocks.vector, whole.vector, rtol=0, atol=SOLVED)
+
+
+@given(seed=seeds, B=st.integers(2, 6), iterations=st.integers(1, 5), truncated=st.booleans())
+def test_G_is_below_B_times_its_blocks_and_so_alpha_below_2_over_B_descends(
+    seed, B, iterations, truncated, problem, dense, run
+):
+    """With lam = 0 and block solves by CG from zero, exact or cut short: x'Gx <= B sum_b x'G_b x,
+    and d_b'G_b d_b = -g_b'd_b of every CG iterate."""
+    rng = np.random.default_rng(seed)
+    p = problem(seed, N=6, sizes=(3, 4, 2))
+    owner = rng.permutation(np.arange(p.params.size) % B)  # blocks of random coordinates
+    partition = hf.Partition.from_indices(
+        p.params, {str(b): np.flatnonzero(owner == b) for b in range(B)}
+    )
+    d = dense(p)
+    blocks = np.where(owner[:, None] == owner, d.G, 0)
+    lowest = np.linalg.eigvalsh(B * blocks - d.G)[0]
+    assert lowest >= -ROUNDING * np.linalg.norm(d.G)
+
+    alpha = 2 / B * rng.uniform(0.01, 0.99)
+    solver = dataclasses.replace(EXACTLY, max_iters=iterations) if truncated else EXACTLY
+    opt = hf.HessianFree(
+        partition, solver=solver, step_rule=FixedStep(alpha), sampling=Prefix(1.0)
+    )
+    new, _, (report,) = run(opt, p, 1)
+    step = new.vector - p.params.vector
+    change = d.g @ step + 0.5 * step @ d.G @ step
+    assert change < 0
+    assert report.predicted == pytest.approx(change, rel=1e-6)
+
+
+# The systems ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preconditioner", [None, SquaredGradients()])
+@pytest.mark.parametrize("curvature", [hf.GGN, hf.Hessian])
+@pytest.mark.parametrize("blocks", ["network", "layer", {"weights": "*.W", "biases": "*.b"}])
+def test_each_block_solves_its_damped_part_of_the_dense_system(
+    blocks, curvature, preconditioner, problem, dense, run
+):
+    lam, l2, p = 3.0, 0.2, problem()
+    opt = hf.HessianFree(
+        blocks, curvature, EXACTLY, preconditioner, Constant(lam), FixedStep(0.5), Prefix(0.5), l2
+    )
+    new, state, (report,) = run(opt, p, 1)
+    g = dense(p, l2=l2).g
+    C = dense(p, rows(p.batch, slice(0, 6)), l2=l2, curvature=curvature).G
+    for name, block in hf.Partition.of(p.params, blocks).items():
+        A = C[block.index][:, block.index] + lam * np.eye(block.size)
+        d = state.solution[block.index]
+        np.testing.assert_allclose(A @ d, -g[block.index], rtol=0, atol=SOLVED)
+        promised = 0.5 * d @ A @ d + g[block.index] @ d
+        assert report.blocks[name].predicted == pytest.approx(promised, rel=ROUNDING)
+        assert report.blocks[name].predicted < 0
+        assert (report.blocks[name].lam, report.blocks[name].reason) == (lam, "CONVERGED")
+    np.testing.assert_allclose(new.vector, p.params.vector + 0.5 * state.solution, rtol=ROUNDING)
+
+
+def test_the_warm_start_is_the_decayed_previous_solution_of_the_block():
+    b, previous = np.array([1.0, 2.0]), np.array([2.0, 4.0])
+    half = ConjugateGradients(warm_start=0.5)(np.eye(2), b, previous, None)
+    assert (half.n_iterations, half.n_products) == (0, 1)  # it began at the solution
+    cold = ConjugateGradients(warm_start=0.0)(np.eye(2), b, previous, None)
+    first = ConjugateGradients(warm_start=0.5)(np.eye(2), b, None, None)
+    assert cold.n_products == first.n_products == 1
+
+
+def test_a_solve_passes_its_settings_on():
+    A, b, looks = np.diag(np.arange(1.0, 9.0)), np.ones(8), []
+    solve = ConjugateGradients(6, lambda qs, rs: looks.append(len(qs) - 1), check_every=3)
+    assert solve(A, b, None, None).n_products == 6
+    assert looks == [3, 6]
+
+
+def test_a_preconditioner_sees_the_whole_shift_and_works_on_its_block(problem, run):
+    def exact(lin, loss, y, partition, shift):
+        G = hf.GGN(lin, loss, y, partition)
+        return {
+            name: np.linalg.inv(G.block(name).to_dense() + shift * np.eye(block.size))
+            for name, block in partition.items()
+        }
+
+    stop = hf.RelativeResidual(ROUNDING)
+    opt = martens(blocks="layer", solver=ConjugateGradients(9, stop), preconditioner=exact)
+    report = run(opt, problem(), 1)[2][0]
+    assert [block.iterations for block in report.blocks.values()] == [1, 1]
+
+
+def test_every_block_goes_on_from_its_own_solution(problem, run):
+    p = problem()
+    opt = hf.HessianFree(damping=Constant(1.0), solver=ConjugateGradients(5, warm_start=0.5))
+    params, state, (cold,) = run(opt, p, 1)
+    seen = []
+
+    def solver(A, b, previous, M):
+        seen.append(previous)
+        return opt.solver(A, b, previous, M)
+
+    _, _, (warm,) = run(dataclasses.replace(opt, solver=solver), p, 1, params, state)
+    np.testing.assert_array_equal(np.concatenate(seen), state.solution)
+    for name, block in warm.blocks.items():
+        assert block.products == block.iterations + 1
+        assert cold.blocks[name].products == cold.blocks[name].iterations
+
+
+# Candidates, step and trust -------------------------------------------------------------------
+
+
+@dataclass
+class Spy:
+    """A step rule that remembers what it was shown."""
+
+    rule: object = field(default_factory=BacktrackingArmijo)
+
+    def __call__(self, candidates, g, objective, objective_at):
+        self.candidates, self.objective_at = [make() for make in candidates], objective_at
+        self.g, self.objective = g, objective
+        self.step = self.rule(candidates, g, objective, objective_at)
+        return self.step
+
+
+def test_candidates_are_the_blocks_iterates_joined_from_last_to_first(problem, run):
+    p, spy, kept = problem(), Spy(), {}
+
+    def solver(A, b, previous, M):
+        stop = 12 if b.size > 20 else 6  # blocks that keep 5, 7, 9, 11, 12 and 5, 6
+        result = hf.cg(A, b, max_iters=stop, stop=hf.RelativeResidual(0.0))
+        kept[b.size] = [x for _, x in result.iterates]
+        return result
+
+    _, state, _ = run(martens(blocks="layer", solver=solver, step_rule=spy), p, 1)
+    (first, last), few = hf.Partition.of(p.params, "layer").values(), kept[18]
+    assert len(spy.candidates) == 5
+    for back, candidate in enumerate(spy.candidates):
+        np.testing.assert_array_equal(candidate[first.index], kept[25][-1 - back])
+        np.testing.assert_array_equal(candidate[last.index], few[-1] if back == 0 else few[0])
+    np.testing.assert_array_equal(state.solution, spy.candidates[0])  # not the chosen one
+
+
+def test_the_step_rule_sees_the_objective_of_the_gradient_batch_with_l2(problem, dense, run):
+    p, spy = problem(), Spy()
+    run(martens(step_rule=spy), p, 1)
+    here = dense(p, l2=0.01)
+    there = dense(p, params=p.params.with_vector(p.params.vector + 1.0), l2=0.01)
+    assert spy.objective == pytest.approx(here.f, rel=ROUNDING)
+    assert spy.objective_at(np.ones(p.params.size)) == pytest.approx(there.f, rel=ROUNDING)
+    np.testing.assert_allclose(spy.g, here.g, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("blocks", ["network", "layer"])
+def test_rho_is_actual_over_predicted_change_on_the_chunk_without_damping(
+    blocks, problem, dense, run
+):
+    p, l2 = problem(), 0.01
+    opt = martens(blocks=blocks, sampling=CycledChunks(2))
+    params, state, _ = run(opt, p, 1)
+    new, after, (report,) = run(opt, p, 1, params, state)
+    chunk = rows(p.batch, slice(6, 12))
+    step = (new.vector - params.vector) / report.step_length
+    moved = params.with_vector(params.vector + step)
+    before, there = dense(p, chunk, params, l2), dense(p, chunk, moved, l2)
+    predicted = dense(p, params=params, l2=l2).g @ step + 0.5 * step @ before.G @ step
+    assert report.predicted == pytest.approx(predicted, rel=1e-8)
+    assert report.rho == pytest.approx((there.f - before.f) / predicted, rel=1e-6)
+    assert report.lam == state.lam
+    assert after.lam == opt.damping.update(state.lam, report.rho)
+
+
+@pytest.mark.parametrize("c", [0.01, 0.9], ids=["whole step", "cut short by the line search"])
+def test_the_report_and_the_parameters_agree(c, problem, dense, run):
+    p, spy = problem(), Spy(BacktrackingArmijo(c))
+    new, state, (report,) = run(martens(blocks="layer", step_rule=spy), p, 1)
+    assert report.accepted
+    assert (report.step_length < 1) == (c == 0.9)
+    np.testing.assert_allclose(
+        new.vector, p.params.vector + report.step_length * spy.step.direction, rtol=ROUNDING
+    )
+    assert report.problem == ""
+    assert report.objective == pytest.approx(dense(p, l2=0.01).f, rel=ROUNDING)
+    assert report.new_objective == pytest.approx(dense(p, params=new, l2=0.01).f, rel=ROUNDING)
+    assert report.new_objective < report.objective
+    assert (report.cases, report.lam, state.update) == (12, 1.0, 1)
+    assert list(report.blocks) == ["0", "2"]
+    assert report.products == sum(b.products for b in report.blocks.values()) > 0
+    assert report.iterations == sum(b.iterations for b in report.blocks.values()) > 0
+    assert 0 < sum(b.seconds for b in report.blocks.values()) < report.seconds
+    assert json.loads(json.dumps(report.as_dict()))["blocks"]["2"]["lam"] == 1.0
+
+
+# Curvature batches ----------------------------------------------------------------------------
+
+
+def test_curvature_chunks_take_turns_and_may_be_given_instead(problem, run):
+    p = problem(N=13)
+    opt = martens(sampling=CycledChunks(3))
+    sampled = run(opt, p, 5)
+    params, state = p.params, opt.init(p.params)
+    for update in range(5):
+        chunk = CycledChunks(3).draw(p.batch, update)
+        params, state, _ = opt.step(p.net, p.loss, params, state, p.batch, chunk)
+    assert params.vector.tobytes() == sampled[0].vector.tobytes()
+    assert bits(state) == bits(sampled[1])
+
+
+def test_a_curvature_batch_larger_than_the_gradient_batch_is_refused(problem):
+    p, large = problem(N=3), problem(N=4).batch
+    opt = martens()
+    with pytest.raises(ValueError, match="curvature batch has 4 cases, the gradient batch 3"):
+        opt.step(p.net, p.loss, p.params, opt.init(p.params), p.batch, large)
+
+
+def test_blocks_that_do_not_fit_are_refused_before_the_first_update(problem):
+    with pytest.raises(ValueError, match="missing"):
+        hf.HessianFree(blocks={"first": "0.*"}).init(problem().params)
+
+
+# The same bits --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [martens, zhang])
+def test_the_same_seed_gives_the_same_bits(make, problem, run):
+    (one, first, _), (two, second, _) = (run(make(), problem(dtype=np.float32), 5) for _ in "ab")
+    assert one.vector.tobytes() == two.vector.tobytes()
+    assert bits(first) == bits(second)
+
+
+@pytest.mark.parametrize("make", [martens, zhang])
+def test_a_run_that_goes_on_from_a_copied_state_was_never_stopped(make, problem, run):
+    p = problem(dtype=np.float32)
+    through = run(make(), p, 5)
+    params, state, _ = run(make(), p, 2)
+    copied = copy.deepcopy((params.vector, vars(state)))
+    run(make(), p, 1, params, state)  # and going on spoils neither
+    params, state = params.with_vector(copied[0]), type(state)(**copied[1])
+    resumed = run(make(), p, 3, params, state)
+    assert resumed[0].vector.tobytes() == through[0].vector.tobytes()
+    assert bits(resumed[1]) == bits(through[1])
+
+
+def test_the_state_is_plain_arrays_and_numbers(problem, run):
+    state = run(martens(), problem(), 1)[1]
+    plain = {name: v for name, v in vars(state).items() if name != "solution"}
+    assert type(state.solution) is np.ndarray
+    assert json.loads(json.dumps(plain)) == plain
+
+
+@pytest.mark.parametrize("make", [martens, zhang])
+def test_every_backend_comes_to_the_same_numbers(make, problem, run, backend):
+    here = hf.to_host(run(make(), problem(), 3)[0].vector)
+    hf.use("numpy")
+    there = run(make(), problem(), 3)[0].vector
+    hf.use(backend)
+    np.testing.assert_allclose(here, there, rtol=0, atol=ACROSS)
+
+
+# When it goes wrong ---------------------------------------------------------------------------
+
+
+def test_a_batch_with_nan_rejects_the_update_and_raises_lam(problem, run, backend):
+    p = problem()
+    opt = martens()
+    params, state, _ = run(opt, p, 1)
+    p.batch[0][0, 0] = math.nan
+    same, after, (report,) = run(opt, p, 1, params, state)
+    assert same is params
+    assert not report.accepted
+    assert report.problem == "update rejected: the objective or its gradient is not finite"
+    assert (after.lam, after.update) == (1.5 * state.lam, 2)
+    assert after.solution is state.solution
+    assert (report.cases, report.step_length, report.lam) == (12, 0.0, state.lam)
+
+
+def test_a_product_that_is_not_finite_is_reported(problem):
+    p = problem()
+    x, y = p.batch
+    opt = martens(blocks="layer")
+    bad = (x[:3] * math.nan, y[:3])
+    same, after, report = opt.step(
+        p.net, p.loss, p.params, opt.init(p.params), p.batch, curvature_batch=bad
+    )
+    assert "a product was not finite in block 0, 2" in report.problem
+    np.testing.assert_array_equal(same.vector, p.params.vector)
+    assert after.lam == 1.5
+
+
+def test_a_step_rule_that_finds_nothing_leaves_the_parameters_and_raises_lam(problem, run):
+    opt = martens(step_rule=BacktrackingArmijo(c=1e6, max_tries=3))
+    p = problem()
+    same, state, (report,) = run(opt, p, 1)
+    assert same is p.params
+    assert (report.accepted, report.step_length, state.lam) == (False, 0.0, 1.5)
+    assert report.new_objective == report.objective
+    assert report.problem == "update rejected: no step lowered the objective"
+
+
+def test_a_fixed_step_out_of_this_world_is_rejected(problem, run):
+    p = problem()
+    same, _, (report,) = run(hf.HessianFree(step_rule=FixedStep(1e200)), p, 1)
+    assert same is p.params
+    assert not report.accepted
+
+
+def test_a_fixed_step_that_goes_too_far_says_so_and_raises_lam(problem, run):
+    """So far that the model itself promises a rise: there is no rho, however well it was met."""
+    opt = hf.HessianFree(step_rule=FixedStep(50.0), damping=LevenbergMarquardt(1.0))
+    _, state, (report,) = run(opt, problem(), 1)
+    assert report.accepted
+    assert report.predicted > 0
+    assert math.isnan(report.rho)
+    assert (report.lam, state.lam) == (1.0, 1.5)
+    assert report.problem == "the objective rose"
+    assert report.new_objective > report.objective
+
+
+def test_with_the_exact_hessian_negative_curvature_is_a_reason_and_no_accident(problem, dense, run):
+    p = problem(sizes=(4, 6, 6, 3))
+    p.params.vector *= 3
+    assert np.linalg.eigvalsh(dense(p, curvature=hf.Hessian).G)[0] < -0.01
+    opt = hf.HessianFree("network", hf.Hessian, EXACTLY, step_rule=BacktrackingArmijo())
+    reports = run(opt, p, 3)[2]
+    assert "NEGATIVE_CURVATURE" in {r.blocks["network"].reason for r in reports}
+    assert all(r.new_objective <= r.objective for r in reports)
+
+
+def test_lam_is_lowered_where_the_model_is_right(run):
+    """One linear layer under a squared error: the model is the objective."""
+    rng = np.random.default_rng(0)
+    net = hf.Dense(3, 2)
+    x, y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
+    opt = hf.HessianFree("network", damping=LevenbergMarquardt(3.0), sampling=Prefix(1.0), l2=0.1)
+    params, state = net.init(0, np.float64), None
+    state = opt.init(params)
+    _, state, report = opt.step(net, hf.SquaredError(), params, state, (x, y))
+    assert report.rho == pytest.approx(1, rel=ROUNDING)
+    assert state.lam == 2.0
+
+
+def test_an_update_that_would_not_move_is_no_accepted_one(problem, run):
+    p = problem()
+    perfect = (p.batch[0], p.net(p.params, p.batch[0]))                  # zero loss, zero gradient
+    same, _, (report,) = run(hf.HessianFree(), SimpleNamespace(**{**vars(p), "batch": perfect}), 1)
+    assert same is p.params
+    assert not report.accepted
+    assert report.problem == "update rejected: the gradient is zero, or CG found no way"

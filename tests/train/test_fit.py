@@ -1,0 +1,383 @@
+"""The training loop: budgets, looks, what it refuses, and how it ends."""
+
+import json
+import math
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import minihf as hf
+
+KEYS = {
+    *("updates", "seconds", "products", "data_passes", "train", "test", "rejected"),
+    *("objective", "lam", "rho", "iterations", "problem"),
+}
+ROUNDING = 1e-6       # relative, float32: a mean in another order
+
+
+# Budgets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        ({}, "got none"),
+        ({"updates": 1, "epochs": 1}, "got updates, epochs"),
+        ({"updates": 0}, "updates must be positive, got 0"),
+        ({"seconds": -1.0}, "seconds must be positive, got -1.0"),
+        ({"epochs": math.nan}, "epochs must be positive, got nan"),
+    ],
+)
+def test_there_is_exactly_one_budget_and_it_is_positive(budget, message, fit):
+    with pytest.raises(ValueError, match=f"^fit: .*{message}$"):
+        fit(**budget)
+
+
+@pytest.mark.parametrize(
+    ("budget", "batch_size", "updates", "passes", "ended"),
+    [
+        ({"updates": 5}, None, 5, 5, "5 updates"),
+        ({"updates": 5}, 4, 5, 5 / 3, "5 updates"),
+        ({"epochs": 2}, 4, 6, 2, "2 epochs"),
+        ({"epochs": 0.5}, 4, 2, 2 / 3, "0.5 epochs"),
+        ({"epochs": 1}, 5, 3, 15 / 12, "1 epochs"),    # the rest of an epoch is left out
+    ],
+)
+def test_the_budget_is_spent_and_not_more(budget, batch_size, updates, passes, ended, fit):
+    history = fit(batch_size=batch_size, **budget)
+    assert history.last["updates"] == updates
+    assert history.last["data_passes"] == pytest.approx(passes)
+    assert history.ended == ended
+
+
+def test_seconds_are_those_of_the_updates_and_not_of_the_looks(fit, hooked):
+    def slow_metric(output, y):
+        time.sleep(0.02)
+        return hf.SquaredError().value(output, y)
+
+    opt = hooked(hf.SGD(0.1), lambda *_: time.sleep(0.002))
+    began = time.perf_counter()
+    history = fit(opt, seconds=0.02, metric=slow_metric)
+    wall = time.perf_counter() - began
+    assert history.ended == "0.02 seconds"
+    assert history.last["seconds"] >= 0.02
+    assert wall > history.last["seconds"] + 0.02 * len(history)
+    assert history.last["updates"] == opt.updates <= 10
+    assert np.diff(history.column("seconds")).min() > 0
+
+
+# Records --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opt", [hf.SGD(0.1), hf.papers.martens2010(lam=1.0)])
+def test_every_record_has_all_keys_and_the_first_is_the_start(opt, fit, task):
+    history = fit(opt, updates=3, test=task.data, seed=5)
+    assert [set(record) for record in history] == [KEYS] * 4
+    assert history.column("updates") == [0, 1, 2, 3]
+    assert history.column("test") == history.column("train")
+    start = task.loss.value(task.net(task.net.init(5), task.x), task.data[1])
+    assert history.records[0]["train"] == pytest.approx(float(start), rel=ROUNDING)
+    for record, nothing in ("objective", None), ("iterations", 0), ("problem", ""):
+        assert history.records[0][record] == nothing
+    assert history.last["train"] < history.records[0]["train"]
+    assert history.records[1]["objective"] >= history.records[0]["train"]  # with l2, or equal
+
+
+def test_products_and_iterations_are_counted(fit):
+    opt = hf.papers.zhang2017(max_iters=2, lam=0.1)
+    history = fit(opt, updates=3, batch_size=6)
+    assert history.column("products") == [0, 4, 10, 16]  # two blocks; warm starts cost one more
+    assert history.column("iterations") == [0, 4, 4, 4]
+    assert history.column("lam") == [None, 0.1, 0.1, 0.1]
+    assert history.column("data_passes") == [0, 0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("looks", "updates"),
+    [(0, [0, 20]), (1, [0, 20]), (2, [0, 10, 20]), (5, [0, 4, 8, 12, 16, 20])],
+)
+def test_looks_are_so_many_beside_the_start(looks, updates, fit):
+    assert fit(updates=20, looks=looks).column("updates") == pytest.approx(updates, abs=1)
+
+
+def test_a_metric_of_your_own_is_a_mean_over_all_cases(fit):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((1501, 3)).astype(np.float32), np.arange(1501) % 2
+    history = fit(
+        hf.SGD(1e-9), data=(x, y), loss=hf.SoftmaxCrossEntropy(), updates=1,
+        metric=lambda output, labels: (labels == 1).mean(),
+    )  # fmt: skip
+    assert history.last["train"] == pytest.approx(750 / 1501)
+
+
+def test_a_dataset_brings_its_test_data(fit):
+    digits = hf.data.load("digits")
+    history = fit(data=digits, net=hf.Dense(64, 10), loss=hf.SoftmaxCrossEntropy(), updates=1)
+    assert history.last["test"] > 0
+    assert fit(updates=1).last["test"] is None
+
+
+def test_what_comes_back_is_where_it_stands_and_can_go_on(fit, task):
+    history = fit(hf.SGD(0.1, momentum=0.9), updates=3)
+    assert history.state.update == 3
+    value = task.loss.value(task.net(history.params, task.x), task.data[1])
+    assert history.last["train"] == pytest.approx(float(value), rel=ROUNDING)
+    more = fit(updates=1, params=history.params)
+    assert more.records[0]["train"] == history.last["train"]
+
+
+# The same bits --------------------------------------------------------------------------------
+
+
+def comparable(history):
+    records = [{k: v for k, v in r.items() if k != "seconds"} for r in history]
+    return history.params.vector.tobytes(), repr(records)
+
+
+@pytest.mark.parametrize("opt", [hf.Adam(), hf.papers.zhang2017(lam=0.1)])
+def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(opt, fit):
+    one, again, other = (fit(opt, updates=6, batch_size=4, seed=seed) for seed in (3, 3, 4))
+    assert comparable(one) == comparable(again)
+    assert comparable(one) != comparable(other)
+
+
+def test_the_optimizer_gets_the_seed(fit, task):
+    opt = hf.HessianFree()
+    first = opt.init(task.net.init(5), 5)
+    assert fit(opt, updates=1, seed=5).state.rng == first.rng != opt.init(task.net.init(5), 6).rng
+
+
+def test_the_seed_decides_the_order_of_the_cases(fit, hooked, task):
+    def order(seed):
+        batches = []
+        opt = hooked(hf.SGD(0.1), lambda n, net, loss, params, state, batch: batches.append(batch))
+        fit(opt, epochs=2, batch_size=4, seed=seed, params=task.net.init(0))
+        return np.concatenate([x for x, _ in batches])
+
+    first, second = np.split(order(1), 2)
+    for epoch in (first, second):  # every case once an epoch
+        np.testing.assert_array_equal(np.sort(epoch, axis=0), np.sort(task.x, axis=0))
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(order(1), order(2))
+
+
+def test_x_and_y_stay_together_and_looking_changes_nothing(fit, task):
+    y = task.x @ np.ones((3, 1), np.float32)
+    often, rarely = (
+        fit(data=(task.x, y), net=hf.Dense(3, 1), updates=200, batch_size=3, looks=looks)
+        for looks in (200, 1)
+    )
+    assert often.last["train"] < 0.01 * often.records[0]["train"]  # if each x meets its own y
+    np.testing.assert_array_equal(often.params.vector, rarely.params.vector)
+
+
+def test_on_every_backend(fit, backend):
+    history = fit(hf.papers.martens2010(lam=1.0), updates=2, batch_size=6)
+    assert history.last["train"] < history.records[0]["train"]
+    assert type(history.params.vector) is type(hf.asarray(np.ones(1)))
+
+
+# What is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["train", "test"])
+@pytest.mark.parametrize(("name", "part"), [("x", 0), ("y", 1)])
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_data_that_are_not_finite_are_refused_naming_the_case(which, name, part, bad, fit, task):
+    spoilt = tuple(array.copy() for array in task.data)
+    spoilt[part][7, 1] = spoilt[part][9, 0] = bad
+    argument = {"data" if which == "train" else "test": spoilt}
+    message = f"{name}_{which} holds NaN or Inf in 2 of 12 cases, first in case 7"
+    with pytest.raises(ValueError, match=message):
+        fit(updates=1, **argument)
+
+
+@pytest.mark.parametrize("size", [0, -1, 13])
+def test_a_batch_size_that_does_not_fit_is_refused(size, fit):
+    with pytest.raises(ValueError, match=f"batch_size is {size}, expected 1 to 12"):
+        fit(updates=1, batch_size=size)
+
+
+@pytest.mark.parametrize(("option", "value"), [("looks", -1), ("give_up_after", 0)])
+def test_counts_that_make_no_sense_are_refused(option, value, fit):
+    with pytest.raises(ValueError, match=f"fit: {option} must be"):
+        fit(updates=1, **{option: value})
+
+
+def test_a_dataset_without_labels_says_what_to_do(fit, task):
+    x = task.x
+    unlabeled = hf.data.Dataset("strokes", x, None, x, None, "made up", (1, 3))
+    with pytest.raises(ValueError, match=r"'strokes' has no labels; .*autoencoding\(\)"):
+        fit(data=unlabeled, updates=1)
+    assert fit(data=unlabeled.autoencoding(), net=hf.Dense(3, 3), updates=1).last["test"] > 0
+
+
+def test_other_things_are_no_data(fit):
+    with pytest.raises(ValueError, match=r"a Dataset or a tuple \(x, y\), got list"):
+        fit(data=[1, 2], updates=1)
+
+
+def test_torn_data_are_refused(fit, task):
+    with pytest.raises(ValueError, match=r"different numbers of cases: \[11, 12\]"):
+        fit(data=(task.x, task.data[1][:11]), updates=1)
+
+
+# The log --------------------------------------------------------------------------------------
+
+
+def test_the_log_has_every_record_at_once_and_replaces_the_old_one(fit, hooked, tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("something old\n")
+    lines = []
+    opt = hooked(hf.SGD(0.1), lambda *_: lines.append(len(path.read_text().splitlines())))
+    history = fit(opt, updates=4, log=path)
+    assert lines == [1, 2, 3, 4]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == history.records
+    assert hf.History.read(path).records == history.records
+
+
+def test_a_log_that_cannot_be_written_is_refused_before_any_update(fit, hooked, tmp_path):
+    opt = hooked(hf.SGD(0.1), lambda *_: None)
+    with pytest.raises(FileNotFoundError):
+        fit(opt, updates=1, log=tmp_path / "nowhere" / "log.jsonl")
+    assert opt.updates == 0
+
+
+@pytest.mark.parametrize("argument", [{"batch_size": 99}, {"updates": -1}])
+def test_a_run_that_is_refused_leaves_an_old_log_alone(argument, fit, tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(ValueError, match="fit"):
+        fit(**({"updates": 1, "log": path} | argument))
+    assert path.read_text() == "{}\n"
+
+
+# Going wrong ----------------------------------------------------------------------------------
+
+
+def error_rate(output, y):
+    return (output.argmax(axis=1) != y.argmax(axis=1)).mean()
+
+
+@pytest.mark.parametrize("metric", [None, error_rate], ids=["the loss", "finite all the same"])
+@pytest.mark.parametrize("looks", [1, 60])
+def test_a_run_that_blows_up_gives_up_with_the_last_good_parameters(looks, metric, fit, task):
+    history = fit(hf.SGD(lr=1e30), updates=1000, looks=looks, metric=metric, give_up_after=3)
+    assert history.ended == (
+        "gave up after 3 rejected updates in a row: "
+        "update rejected: the objective or its gradient is not finite"
+    )
+    assert history.last["rejected"] == 3
+    assert history.last["updates"] < 10
+    output = task.net(history.params, task.x)
+    assert math.isfinite(task.loss.value(output, task.data[1]))
+
+
+class NaNAfter(hf.SquaredError):
+    """Finite the first `count` times, then NaN."""
+
+    def __init__(self, count):
+        self.left = count
+
+    def value(self, z, y):
+        self.left -= 1
+        return super().value(z, y) * (1 if self.left >= 0 else math.nan)
+
+
+@pytest.mark.parametrize("opt", [hf.SGD(0.1), hf.Adam(), hf.papers.zhang2017()])
+def test_a_loss_that_turns_nan_ends_the_run_where_it_was_last_seen_finite(opt, fit, hooked):
+    seen_finite = []
+
+    class Watched(hooked):
+        def step(self, net, loss, params, state, batch):
+            result = self.opt.step(net, loss, params, state, batch)
+            if math.isfinite(result[2].objective):
+                seen_finite.append(params)
+            return result
+
+    history = fit(Watched(opt, None), loss=NaNAfter(30), updates=1000, looks=1)
+    assert history.ended.startswith("gave up after 10 rejected updates in a row")
+    assert math.isnan(history.last["objective"])
+    assert len(seen_finite) > 3
+    assert history.params is seen_finite[-1]
+
+
+def test_rejections_that_are_not_in_a_row_do_not_end_it(fit, hooked, task):
+    bad = {2, 3, 5, 6, 8}
+
+    class Moody(hooked):
+        def step(self, net, loss, params, state, batch):
+            self.updates += 1
+            x, y = batch
+            x = x * math.nan if self.updates in bad else x
+            return self.opt.step(net, loss, params, state, (x, y))
+
+    history = fit(Moody(hf.SGD(0.1), None), updates=9, give_up_after=3)
+    assert history.ended == "9 updates"
+    assert history.last["rejected"] == len(bad)
+    assert history.column("problem")[2].startswith("update rejected")
+    assert history.column("problem")[4] == ""
+
+
+# Ctrl-C ---------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(fit, hooked, tmp_path, task):
+    def interrupt_the_third(number, *_):
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    path = tmp_path / "log.jsonl"
+    opt = hooked(hf.SGD(0.1), interrupt_the_third)
+    history = fit(opt, updates=1000, looks=1, log=path)
+    assert history.ended == "interrupted"
+    assert history.column("updates") == [0, 3]
+    value = task.loss.value(task.net(history.params, task.x), task.data[1])
+    assert history.last["train"] == pytest.approx(float(value), rel=ROUNDING)
+    assert hf.History.read(path).last == history.last
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_it_at_once(fit, hooked):
+    def insist(number, *_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    opt = hooked(hf.SGD(0.1), insist)
+    with pytest.raises(KeyboardInterrupt):
+        fit(opt, updates=1000)
+    assert opt.updates == 1
+
+
+def test_it_runs_in_a_thread_of_its_own(fit):
+    histories = []
+    thread = threading.Thread(target=lambda: histories.append(fit(updates=2)))
+    thread.start()
+    thread.join()
+    assert histories[0].ended == "2 updates"
+
+
+# The progress bar -----------------------------------------------------------------------------
+
+
+def test_the_bar_goes_to_stderr_with_what_matters(fit, capsys, task):
+    fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True, name="tiny")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for what in ("tiny", "100%", "update 2", "train ", "test ", "lam ", "cg ", "products/s"):
+        assert what in shown.err
+
+
+def test_without_the_bar_nothing_is_printed(fit, capsys):
+    fit(updates=2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_tells_of_trouble(fit, capsys):
+    fit(hf.SGD(1e30), updates=20, progress=True)
+    assert "update rejected" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""The record of a run, in memory and as a file."""
+
+import json
+import math
+
+import pytest
+
+import minihf as hf
+from minihf.train.history import log_file
+
+RECORDS = [
+    {"updates": 0, "train": 2.5, "test": None, "problem": ""},
+    {"updates": 3, "train": 0.125, "test": 1e-30, "problem": "the objective rose: schöne Höhe"},
+]
+
+
+def written(path, records):
+    with log_file(path) as write:
+        for record in records:
+            write(record)
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    history = hf.History.read(written(tmp_path / "log.jsonl", RECORDS))
+    assert history.records == list(history) == RECORDS
+    assert (history.params, history.state, history.ended) == (None, None, "")
+
+
+def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with log_file(path) as write:
+        for count, record in enumerate(RECORDS, start=1):
+            write(record)
+            assert len(hf.History.read(path)) == count
+
+
+def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(None, RECORDS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_columns_and_the_last_record():
+    history = hf.History(RECORDS)
+    assert history.column("train") == [2.5, 0.125]
+    assert history.last is RECORDS[1]
+    assert len(history) == 2
+    with pytest.raises(KeyError):
+        history.column("no such")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_json_cannot_say_becomes_null(bad, tmp_path):
+    path = written(tmp_path / "log.jsonl", [{"rho": bad, "blocks": {"0": {"lam": bad}}}])
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    assert json.loads(path.read_text(), parse_constant=refuse) == {
+        "rho": None, "blocks": {"0": {"lam": None}}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [1, 10, 60])
+def test_a_torn_last_line_is_left_out(cut, tmp_path):
+    path = written(tmp_path / "log.jsonl", RECORDS)
+    path.write_bytes(path.read_bytes()[:-cut - 1])
+    assert hf.History.read(path).records == RECORDS[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}\n{"a": \n{"a": 3}\n', "line 2: not JSON"),
+        ('{"a": 1}\n{"a": \n', "line 2: not JSON"),       # ended by a newline: not torn, bad
+        ('{"a": 1}\n[1, 2]\n', "line 2: expected an object"),
+        ("\n", "line 1: not JSON"),
+    ],
+)
+def test_a_bad_line_is_an_error_with_its_number(text, message, tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"log.jsonl, {message}"):
+        hf.History.read(path)
+
+
+def test_an_empty_log_has_no_records(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("")
+    assert len(hf.History.read(path)) == 0
