@@ -4,8 +4,8 @@ An engine with hand-written R-operator rules, a curvature matrix that is only ev
 conjugate gradients on its blocks, and the optimizers that classical papers made of these parts.
 The modules build on each other in this order, and so do the chapters of the book:
 
-    backend -> params -> tape + ops -> layers, losses -> curvature -> solvers -> optim
-            -> data -> train -> experiments -> cli
+    backend -> params -> recording, op -> tape, ops -> layers, losses -> curvature -> solvers
+            -> optim -> data -> train -> experiments -> cli
 """
 
 from minihf import data, ops, optim
@@ -29,8 +29,9 @@ from minihf.layers import (
 from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from minihf.optim import SGD, Adam, HessianFree, papers
 from minihf.params import Params, Partition
+from minihf.recording import tap
 from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg
-from minihf.tape import Linearization, linearize, tap
+from minihf.tape import Linearization, linearize
 from minihf.train import History, fit
 
 __all__ = [

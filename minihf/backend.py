@@ -31,6 +31,7 @@ __all__ = [
     "device",
     "gemm",
     "observe_gemms",
+    "read_only",
     "register",
     "shape_of",
     "to_host",
@@ -187,6 +188,15 @@ def to_host(x: Any) -> Any:
 def shape_of(x: Any) -> tuple[int, ...]:
     """Return the shape of an array, a number or nested lists: for messages about any argument."""
     return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
+
+
+def read_only(x: Array) -> Array:
+    """Return a view that refuses to be written into, where the array library has such a thing."""
+    if not isinstance(x, np.ndarray):
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
 
 
 def widens(x: Array, like: Array) -> bool:

@@ -1,7 +1,7 @@
 """The engine: record a forward pass once, then push tangents and pull cotangents through it.
 
-An `Op` states four rules side by side. Running a network on traced values writes a list of nodes,
-each an op with the residuals its linear rules need; that list is a `Linearization`, and every
+Running a network on traced values writes a list of nodes (`minihf.recording`), each an op with the
+residuals that its linear rules need (`minihf.op`). That list is a `Linearization`, and every
 product with a derivative is a walk along it:
 
     jvp   walks forward with `rop`:      R{output} = J v
@@ -18,284 +18,15 @@ B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-import numpy as np
-
-from minihf.backend import Array, array_module
+from minihf.backend import Array, array_module, read_only
 from minihf.params import Block, Params, Scope
+from minihf.recording import Node, Tape, Traced
 
-__all__ = ["Factors", "LinearOp", "Linearization", "Op", "Traced", "apply", "linearize", "tap"]
-
-
-# Ops ----------------------------------------------------------------------------------------
-
-
-class Op:
-    """One differentiable operation: four rules that share their local names.
-
-    Write ``forward``, ``rop``, ``vjp`` and ``rvjp`` next to each other. `residuals` is whatever
-    `forward` computed once for the other three. Tangents carry ``R`` (Rx, RW) and may be None for
-    zero; `u` is the cotangent of the output. `vjp` and `rvjp` return one cotangent per input and
-    may return None wherever ``needs`` is False.
-    """
-
-    def forward(self, *inputs: Any) -> tuple[Array, Any]:
-        """Return the output and the residuals."""
-        raise NotImplementedError
-
-    def rop(self, residuals: Any, *Rinputs: Array | None) -> Array:
-        """Return R{output}. At least one tangent is not None."""
-        raise NotImplementedError
-
-    def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
-        """Return the cotangents of the inputs."""
-        raise NotImplementedError
-
-    def rvjp(
-        self,
-        residuals: Any,
-        Rinputs: Sequence[Array | None],
-        u: Array,
-        Ru: Array | None,
-        needs: Sequence[bool],
-    ) -> tuple[Array | None, ...]:
-        """Return R{cotangents of the inputs}: `vjp`'s result, differentiated along the tangents."""
-        raise NotImplementedError
-
-    def __call__(self, *inputs: Any) -> Any:
-        """Apply the op: to arrays it gives an array, to traced values a traced value."""
-        return apply(self, *inputs)
-
-
-class LinearOp(Op):
-    """An op whose output is linear in its inputs together, so that R{J' u} = J' R{u}."""
-
-    def rvjp(
-        self,
-        residuals: Any,
-        Rinputs: Sequence[Array | None],
-        u: Array,
-        Ru: Array | None,
-        needs: Sequence[bool],
-    ) -> tuple[Array | None, ...]:
-        """Apply the transpose to R{u}: there is no second derivative."""
-        return (None,) * len(Rinputs) if Ru is None else self.vjp(residuals, Ru, needs)
-
-
-# Recording ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One line of the tape. Inputs are indices of traced values, None for constants."""
-
-    op: Op
-    inputs: tuple[int | None, ...]
-    output: int
-    residuals: Any
-
-
-class Tape:
-    """What a forward pass wrote: nodes in order, and the taps among their outputs."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.taps: dict[str, Traced] = {}
-        self.n_values = 0
-
-    def value(self, array: Array) -> Traced:
-        """Put a new value on the tape."""
-        self.n_values += 1
-        return Traced(self, self.n_values - 1, array)
-
-
-def apply(op: Op, *inputs: Any) -> Any:
-    """Run `op` forward; if an input is traced, write the node down and return a traced value."""
-    tape = next((x.tape for x in inputs if isinstance(x, Traced)), None)
-    if tape is None:
-        return op.forward(*inputs)[0]
-    if any(isinstance(x, Traced) and x.tape is not tape for x in inputs):
-        raise ValueError(f"{type(op).__name__}: its inputs are traced by different linearizations")
-    output, residuals = op.forward(*(x.value if isinstance(x, Traced) else x for x in inputs))
-    traced = tape.value(output)
-    indices = tuple(x.index if isinstance(x, Traced) else None for x in inputs)
-    tape.nodes.append(Node(op, indices, traced.index, residuals))
-    return traced
-
-
-def tap(name: str, value: Any) -> Any:
-    """Mark a hidden value by name, and return it unchanged.
-
-    The linearization then has it in ``lin.taps``, ``lin.jvp(v, taps=True)`` gives its R-value and
-    ``lin.vjp(u, taps={name: cotangent})`` adds to its cotangent. On plain arrays it does nothing.
-    """
-    if isinstance(value, Traced):
-        if name in value.tape.taps:
-            raise ValueError(f"tap {name!r} is there twice; every tap needs a name of its own")
-        value.tape.taps[name] = value
-    return value
-
-
-class Traced:
-    """A value on the tape. Use it like an array; it cannot leave the tape or be written into."""
-
-    __slots__ = ("index", "tape", "value")
-
-    def __init__(self, tape: Tape, index: int, value: Array) -> None:
-        self.tape, self.index, self.value = tape, index, value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return tuple(self.value.shape)
-
-    @property
-    def ndim(self) -> int:
-        """The array's number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The array's number of entries."""
-        return int(self.value.size)
-
-    @property
-    def dtype(self) -> Any:
-        """The array's dtype."""
-        return self.value.dtype
-
-    @property
-    def T(self) -> Traced:
-        """The transpose: axes in reverse order."""
-        return _ops().transpose(self)
-
-    def __len__(self) -> int:
-        return len(self.value)
-
-    def __iter__(self) -> Iterator[Traced]:
-        return (self[i] for i in range(len(self)))
-
-    def __add__(self, other: Any) -> Traced:
-        return _ops().add(self, other)
-
-    def __radd__(self, other: Any) -> Traced:
-        return _ops().add(other, self)
-
-    def __sub__(self, other: Any) -> Traced:
-        return _ops().sub(self, other)
-
-    def __rsub__(self, other: Any) -> Traced:
-        return _ops().sub(other, self)
-
-    def __mul__(self, other: Any) -> Traced:
-        return _ops().mul(self, other)
-
-    def __rmul__(self, other: Any) -> Traced:
-        return _ops().mul(other, self)
-
-    def __truediv__(self, other: Any) -> Traced:
-        return _ops().div(self, other)
-
-    def __rtruediv__(self, other: Any) -> Traced:
-        return _ops().div(other, self)
-
-    def __matmul__(self, other: Any) -> Traced:
-        return _ops().matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Traced:
-        return _ops().matmul(other, self)
-
-    def __neg__(self) -> Traced:
-        return _ops().neg(self)
-
-    def __pow__(self, exponent: Any) -> Traced:
-        if exponent == 2:
-            return _ops().square(self)
-        raise TypeError(f"x ** {exponent!r} on a traced value: only ** 2; else use exp and log")
-
-    def __getitem__(self, index: Any) -> Traced:
-        return _ops().getitem(self, index)
-
-    def reshape(self, *shape: Any) -> Traced:
-        """Return the same entries in another shape."""
-        return _ops().reshape(self, shape[0] if isinstance(shape[0], tuple) else shape)
-
-    def transpose(self, *axes: int) -> Traced:
-        """Permute the axes."""
-        return _ops().transpose(self, axes or None)
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Traced:
-        """Sum over axes."""
-        return _ops().sum(self, axis, keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Traced:
-        """Average over axes."""
-        return _ops().mean(self, axis, keepdims)
-
-    # What would leave the tape by accident, and what to write instead.
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs and ufunc in _OPERATORS:
-            return getattr(_ops(), _OPERATORS[ufunc])(*inputs)
-        _left_the_tape(ufunc.__name__)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        _left_the_tape(function.__name__)
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError("a traced value is no array yet; build the network from minihf.ops")
-
-    def _in_place(self, *args: Any) -> NoReturn:
-        raise TypeError(
-            "a traced value cannot be written in place: write x = x + y instead of x += y, "
-            "and minihf.ops.concatenate instead of x[i] = y"
-        )
-
-    __setitem__ = __iadd__ = __isub__ = __imul__ = __itruediv__ = __imatmul__ = _in_place
-    __ipow__ = _in_place
-
-    def _branch(self, *args: Any) -> NoReturn:
-        raise TypeError(
-            "a traced value has no truth value, order or number: a network's path may depend on "
-            "shapes and constants only; for a choice by value use minihf.ops.relu, or a mask"
-        )
-
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = _branch
-    __lt__ = __le__ = __gt__ = __ge__ = _branch
-    __eq__ = __ne__ = _branch
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"Traced({self.dtype}, shape {self.shape})"
-
-
-_OPERATORS = {
-    np.add: "add",
-    np.subtract: "sub",
-    np.multiply: "mul",
-    np.true_divide: "div",
-    np.matmul: "matmul",
-}
-"""``array * traced`` reaches us as a ufunc: these are operators, and may pass."""
-
-
-def _ops() -> Any:
-    from minihf import ops  # the operators' home imports this file
-
-    return ops
-
-
-def _left_the_tape(name: str) -> NoReturn:
-    known = {"absolute": "square", "maximum": "relu", "power": "square", "einsum": "matmul"}
-    ours = known.get(name, name)
-    hint = f"call minihf.ops.{ours}" if hasattr(_ops(), ours) else "build it from minihf.ops"
-    raise TypeError(f"np.{name} was called on a traced value; {hint} instead")
-
-
-# The linearization --------------------------------------------------------------------------
+__all__ = ["Factors", "Linearization", "Route", "linearize"]
 
 
 @dataclass(frozen=True)
@@ -326,9 +57,9 @@ class Linearization:
     Attributes
     ----------
     output : array, shape (N, ...)
-        The network's value.
+        The network's value. It is the engine's own, and on NumPy refuses to be written into.
     taps : dict of str to array
-        The hidden values that the network marked with `tap`.
+        The hidden values that the network marked with `tap`; likewise.
     params : Params
         A copy of the parameters it was made at.
     """
@@ -337,12 +68,12 @@ class Linearization:
         self, params: Params, tape: Tape, leaves: Mapping[str, Traced], output: Any
     ) -> None:
         self.params = params
-        self.taps = {name: traced.value for name, traced in tape.taps.items()}
+        self.taps = {name: read_only(traced.value) for name, traced in tape.taps.items()}
         self._tape = tape.nodes
         self._leaves = {name: traced.index for name, traced in leaves.items()}
         self._tapped = {name: traced.index for name, traced in tape.taps.items()}
         self._end = output.index if isinstance(output, Traced) else -1
-        self.output = output.value if isinstance(output, Traced) else output
+        self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
         self._routes: dict[Block, Route] = {}

@@ -261,3 +261,13 @@ def test_what_is_no_array_of_the_backend_is_refused(params, x, lin):
                 lin.jvp(v)
     with pytest.raises(TypeError, match="tuple, expected one array"):
         hf.linearize(lambda p, x: (p["b"], x), params, x)
+
+
+def test_the_output_and_the_taps_are_the_engines_own(params, x, backend):
+    """They are residuals, too: whoever wrote into them would bend every later product."""
+    if backend != "numpy":
+        pytest.skip("only NumPy can refuse")
+    lin = hf.linearize(lambda p, x: hf.tap("end", ops.tanh(x @ p["stem"])), params, x)
+    for array in (lin.output, lin.taps["end"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array *= 2

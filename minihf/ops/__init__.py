@@ -4,6 +4,8 @@
 the layers call. All take arrays or traced values and return the same.
 """
 
+import sys
+
 from minihf.ops.dense import dense
 from minihf.ops.elementwise import (
     add,
@@ -21,6 +23,7 @@ from minihf.ops.elementwise import (
 )
 from minihf.ops.linalg import matmul
 from minihf.ops.shape import concatenate, getitem, mean, reshape, sum, transpose
+from minihf.recording import Traced
 
 __all__ = [
     "add",
@@ -44,3 +47,5 @@ __all__ = [
     "tanh",
     "transpose",
 ]
+
+Traced.ops = sys.modules[__name__]  # what +, @ and [] on a traced value call

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minihf.backend import Array, add_gemm, add_into, array_module, gemm
-from minihf.tape import Op
+from minihf.op import Op
 
 __all__ = ["dense"]
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minihf.backend import Array, array_module
-from minihf.tape import LinearOp, Op
+from minihf.op import LinearOp, Op
 
 __all__ = [
     "add", "div", "exp", "log", "mul", "neg", "relu", "sigmoid", "softplus", "square", "sub",

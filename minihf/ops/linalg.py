@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minihf.backend import Array, add_gemm, gemm
+from minihf.op import Op
 from minihf.ops.elementwise import _unbroadcast
 from minihf.ops.shape import reshape
-from minihf.tape import Op
 
 __all__ = ["matmul"]
 

@@ -14,7 +14,7 @@ from math import prod
 from typing import Any
 
 from minihf.backend import Array, array_module
-from minihf.tape import LinearOp
+from minihf.op import LinearOp
 
 __all__ = ["concatenate", "getitem", "mean", "reshape", "sum", "transpose"]
 

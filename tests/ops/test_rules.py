@@ -15,10 +15,10 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 import minihf as hf
 from minihf import ops
+from minihf.op import LinearOp, Op
 from minihf.ops.dense import DenseOp
 from minihf.ops.linalg import MatMul
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
-from minihf.tape import LinearOp, Op
 from minihf.testing import derivative
 
 pytestmark = pytest.mark.usefixtures("backend")
