@@ -77,6 +77,8 @@ def show_formulas(app, what, name, obj, options, lines):
             starts = lines[i].startswith(" ") and not lines[i - 1] and lines[i - 2]
             if starts and not lines[i - 2].startswith(" "):
                 lines[i:i] = [".. code-block:: text", ""]
+    if what in ("attribute", "property"):
+        lines[0] = lines[0].replace(": ", " – ", 1)  # napoleon reads "type: text"
     block = doctest = False
     for i, line in enumerate(lines):
         doctest = line.startswith(">>>") or (doctest and line != "")

@@ -136,18 +136,37 @@ class Linearization:
         U = self._pull(route, self._seed("vjp", u, taps or {}))
         return self._gather(route.block, U, self.params.dtype if u is None else u.dtype)
 
-    def hvp(
-        self,
-        v: Array,
-        loss: Any,
-        y: Any,
-        block: Block | None = None,
-        cotangents: dict[int, Array] | None = None,
-    ) -> Array:
+    def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
         """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
 
-        Forward with the R-operator, through the loss, and backward with R applied to
-        back-propagation. `cotangents` saves the primal backward pass: `backward` gives them once.
+        Every call makes the primal backward pass anew; `minihf.Hessian` keeps it.
+
+        Returns
+        -------
+        array, shape (n,), or (block.size,) with a block
+        """
+        cotangents = self.backward(loss.grad(self.output, y))
+        return self.rvjp(v, cotangents, loss.hessian(self.output, y), block)
+
+    def rvjp(
+        self,
+        v: Array,
+        cotangents: Mapping[int, Array],
+        H_L: Callable[[Array], Array],
+        block: Block | None = None,
+    ) -> Array:
+        """Apply R to back-propagation: R{J' u} = J' R{u} + R{J'} u, along the tangent `v`.
+
+        Forward with the R-operator, through the loss, R{u} = H_L R{output}, and backward.
+
+        Parameters
+        ----------
+        v : array, shape (n,), or (block.size,) with a block
+        cotangents : dict
+            u of every value on the tape: what `backward` gave for the loss's gradient.
+        H_L : callable
+            The loss's Hessian in the output: ``loss.hessian(output, y)``.
+        block : Block, optional
 
         Returns
         -------
@@ -155,12 +174,8 @@ class Linearization:
         """
         route = self._route(block)
         self._must_fit("hvp", v, (route.block.size,), _per_parameter(route.block))
-        if cotangents is None:
-            cotangents = self.backward(loss.grad(self.output, y))
         R = self._push(route, v)
-        RU: dict[int, Array] = {}
-        if self._end in R:
-            RU[self._end] = loss.hvp(self.output, y, R[self._end])
+        RU = {self._end: H_L(R[self._end])} if self._end in R else {}
         for node, needs in reversed(route.nodes):
             u, Ru = cotangents.get(node.output), RU.pop(node.output, None)
             if u is None:

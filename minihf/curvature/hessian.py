@@ -41,12 +41,13 @@ class Hessian(CurvatureOperator):
 
     def __init__(self, lin: Linearization, loss: Any, y: Any, partition: Any = None) -> None:
         super().__init__(lin, loss, y, partition)
+        self._H_L = loss.hessian(lin.output, y)
         self._cotangents = lin.backward(loss.grad(lin.output, y))
 
     def product(self, v: Array, block: Block) -> Array:
         """Return R{J_b' dL/dz}."""
-        return self.lin.hvp(v, self.loss, self.y, block, self._cotangents)
+        return self.lin.rvjp(v, self._cotangents, self._H_L, block)
 
     def quadratic_form(self, v: Array) -> Array:
         """Return v' H v for the whole H: one product."""
-        return (v * self.lin.hvp(v, self.loss, self.y, None, self._cotangents)).sum()
+        return (v * self.lin.rvjp(v, self._cotangents, self._H_L)).sum()

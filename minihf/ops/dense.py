@@ -33,21 +33,21 @@ class DenseOp(Op):
         y = y if b is None else add_into(y, b)
         return y.reshape(*x.shape[:-1], -1), (x, W)                    # (N, ..., M)
 
-    def rop(self, residuals: Any, *Rinputs: Array | None) -> Array:
+    def rop(self, residuals: Any, *Rinputs: Any) -> Array:
         """R{y} = R{x} W + x R{W} + R{b}."""
         x, W = residuals
         Rx, RW, Rb = Rinputs
-        Ry = None
+        shape = (*x.shape[:-1], W.shape[1])
+        if Rx is None and RW is None:
+            return array_module(Rb).broadcast_to(Rb, shape)
+        Ry: Any = None
         if Rx is not None:
             Ry = gemm(_rows(Rx), W)
         if RW is not None:
             Ry = add_gemm(Ry, _rows(x), RW)
         if Rb is not None:
-            shape = (*x.shape[:-1], W.shape[1])
-            if Ry is None:
-                return array_module(Rb).broadcast_to(Rb, shape)
             Ry = add_into(Ry, Rb)
-        return Ry.reshape(*x.shape[:-1], -1)                           # type: ignore[union-attr]
+        return Ry.reshape(shape)
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         """x: u W',  W: x' u,  b: sum of u."""
