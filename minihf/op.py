@@ -5,6 +5,11 @@
     vjp(residuals, u, needs)                -> cotangents of the inputs
     rvjp(residuals, Rinputs, u, Ru, needs)  -> R{cotangents of the inputs}
 
+An op with weights may add what Kronecker factors and per-case gradients are made of:
+
+    factors(residuals, u)                   -> a (N, P, D), s (N, P, M)
+    split(residuals, matrix)                -> weights, from a matrix (D, M)
+
 `minihf.tape` walks along ops without knowing any; `minihf.ops` holds them.
 """
 
@@ -49,6 +54,23 @@ class Op:
         needs: Sequence[bool],
     ) -> tuple[Array | None, ...]:
         """Return R{cotangents of the inputs}: `vjp`'s result, differentiated along the tangents."""
+        raise NotImplementedError
+
+    weight_inputs: tuple[int, ...] = ()
+    """Which inputs are weights, in an op that gives `factors` and `split`."""
+    bias_input: int | None = None
+    """Which input is the bias: its gradient is the sum of s."""
+
+    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
+        """Return a (N, P, D) and s (N, P, M), for P positions: time steps, pixels, or 1.
+
+        The gradient of case n in the weights, stacked to a matrix (D, M), is the sum over p of
+        a[n, p] s[n, p]'.
+        """
+        raise NotImplementedError
+
+    def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
+        """Cut a matrix (D, M), a row for each entry of `a`, into the weights in their shapes."""
         raise NotImplementedError
 
     def __call__(self, *inputs: Any) -> Any:

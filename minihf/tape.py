@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from minihf.backend import Array, array_module, read_only
@@ -31,16 +32,25 @@ __all__ = ["Factors", "Linearization", "Route", "linearize"]
 
 @dataclass(frozen=True)
 class Factors:
-    """One use of a dense-like weight: the case's gradient is the sum over p of a[n, p] s[n, p]'.
+    """One use of an op's weights: a case's gradient in them is the sum over p of a[n, p] s[n, p]'.
 
-    `weight` and `bias` are parameter names (`bias` None without one), `a` has shape (N, P, D) and
-    `s` (N, P, M), for P positions (time steps, pixels, or 1).
+    Attributes
+    ----------
+    weights : tuple of str
+        The parameters that, stacked, have this gradient of shape (D, M).
+    bias : str or None
+        The parameter whose gradient is the sum of s.
+    a, s : array, shape (N, P, D) and (N, P, M)
+        For P positions: time steps, pixels, or 1.
+    split : callable
+        Cuts a matrix (D, M) into arrays in the weights' own shapes.
     """
 
-    weight: str
+    weights: tuple[str, ...]
     bias: str | None
     a: Array
     s: Array
+    split: Callable[[Array], tuple[Array, ...]]
 
 
 @dataclass(frozen=True)
@@ -193,18 +203,18 @@ class Linearization:
     def factors(self, u: Array) -> list[Factors]:
         """Return the rows (a, s) of each weight-bearing op, for the output cotangent `u`.
 
-        Only uses in which the weight is a parameter itself, not a value computed from some.
+        Only uses in which every weight is a parameter itself, not a value computed from some.
         """
         kept = self.backward(u)
         name_of = {index: name for name, index in self._leaves.items()}
         found = []
         for node in self._tape:
-            rows = getattr(node.op, "factors", None)
-            if rows is None or node.output not in kept:
-                continue
-            _, weight, bias = (name_of.get(-1 if i is None else i) for i in node.inputs)
-            if weight is not None:
-                found.append(Factors(weight, bias, *rows(node.residuals, kept[node.output])))
+            names = [None if i is None else name_of.get(i) for i in node.inputs]
+            weights = tuple(names[i] for i in node.op.weight_inputs)
+            if weights and None not in weights and node.output in kept:
+                bias = None if node.op.bias_input is None else names[node.op.bias_input]
+                a, s = node.op.factors(node.residuals, kept[node.output])
+                found.append(Factors(weights, bias, a, s, partial(node.op.split, node.residuals)))
         return found
 
     def count_uses(self, name: str) -> int:

@@ -82,11 +82,17 @@ class DenseOp(Op):
             RuW = add_gemm(RuW, _rows(Rx).T, u2)
         return Rux, RuW, Rub if for_b else None
 
+    weight_inputs, bias_input = (1,), 2
+
     def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """Return a = x (N, P, D) and s = u (N, P, M): a case's W gradient is sum over p of a s'."""
+        """a = x (N, P, D),  s = u (N, P, M)."""
         x, _ = residuals
         N = x.shape[0]
         return x.reshape(N, -1, x.shape[-1]), u.reshape(N, -1, u.shape[-1])
+
+    def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
+        """W is the matrix."""
+        return (matrix,)
 
 
 def _rows(x: Array) -> Array:

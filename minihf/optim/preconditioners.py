@@ -70,21 +70,24 @@ def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
     xp = array_module(lin.params.vector)
     squares = lin.params.with_vector(xp.ones_like(lin.params.vector))
     uses = lin.factors(N * loss.grad(lin.output, y))
-    unseen = []
-    for name in lin.params.names:
-        as_weight = [use for use in uses if use.weight == name]
-        as_bias = [use for use in uses if use.bias == name]
-        if len(as_weight) + len(as_bias) < lin.count_uses(name) or (as_weight and as_bias):
-            unseen.append(name)
-        elif as_weight:
-            a = xp.concatenate([use.a for use in as_weight], axis=1)           # (N, P, D)
-            s = xp.concatenate([use.s for use in as_weight], axis=1)           # (N, P, M)
-            squares[name] = _squared_products(a, s) / N
-        elif as_bias:
-            per_case = sum(use.s.sum(axis=1) for use in as_bias)               # (N, M)
-            squares[name] = (per_case * per_case).sum(axis=0) / N
-        else:
-            squares[name] = 0  # no use at all
+    seen = [name for name in lin.params.names if not lin.count_uses(name)]
+    for name in seen:
+        squares[name] = 0
+    for weights in dict.fromkeys(use.weights for use in uses):
+        group = [use for use in uses if use.weights == weights]
+        if all(lin.count_uses(name) == len(group) for name in weights):
+            a = xp.concatenate([use.a for use in group], axis=1)               # (N, P, D)
+            s = xp.concatenate([use.s for use in group], axis=1)               # (N, P, M)
+            for name, part in zip(weights, group[0].split(_squared_products(a, s)), strict=True):
+                squares[name] = part / N
+            seen += weights
+    for bias in dict.fromkeys(use.bias for use in uses if use.bias is not None):
+        group = [use for use in uses if use.bias == bias]
+        if lin.count_uses(bias) == len(group):
+            per_case = sum(use.s.sum(axis=1) for use in group)                 # (N, M)
+            squares[bias] = (per_case * per_case).sum(axis=0) / N
+            seen.append(bias)
+    unseen = [name for name in lin.params.names if name not in seen]
     if unseen:
         warnings.warn(
             f"no per-case gradients for {', '.join(unseen)}: preconditioned by the identity there",
