@@ -52,12 +52,12 @@ lint: $(DEV)  ## check style, types, the order of imports and spelling
 docs: $(DOCS)  ## build the book, running every page, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(RUN)  ## time the products, next to JAX and PyTorch where installed
+bench: $(RUN)  ## time Gauss-Newton products next to their bare matrix products
 	$(BIN)/minihf bench
 
 clean:  ## remove all that make made, .venv too
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -rf build dist docs/_build
+	rm -rf build dist docs/_build minihf-demo.* [0-9][0-9]_*.png examples/*.png
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is written only after its installation has succeeded.

@@ -51,7 +51,7 @@ class Device:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.backend} ({self.reason})"
+        return f"{self.backend}: {self.reason}"
 
 
 _namespaces: dict[type, Any] = {np.ndarray: np}
@@ -108,11 +108,14 @@ def device() -> Device:
     >>> import minihf as hf
     >>> _ = hf.use("numpy")
     >>> print(hf.device())
-    numpy (asked for)
+    numpy: asked for
     """
-    if _device is None:
+    if _device is not None:
+        return _device
+    try:
         return use(os.environ.get("MINIHF_BACKEND", "auto"))
-    return _device
+    except (RuntimeError, ValueError) as error:
+        raise type(error)(f"environment variable MINIHF_BACKEND: {error}") from None
 
 
 def register(array_type: type, namespace: Any) -> None:

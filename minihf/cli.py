@@ -40,14 +40,14 @@ def _fail(message: str) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from minihf.experiments import demo, figures
 
-    print(f"minihf {minihf.__version__}, {backend.device()}")
+    print(f"minihf {minihf.__version__} on {backend.device()}")
     histories = demo.race(
         arguments.methods, arguments.seconds, arguments.seed, not arguments.quiet, print
     )
     print()
     print(demo.table(histories))
     figure = figures.draw_race(
-        histories, "MNIST-5k autoencoder 784-200-100-30", "squared error per image"
+        histories, "MNIST-5k autoencoder 784-200-100-30 and back", "squared error per image"
     )
     figures.write_figure(figure, arguments.out)
     print()

@@ -176,12 +176,14 @@ class SoftmaxCrossEntropy:
 
     def _check(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Refuse labels that do not fit; return logits (N P, M) and labels (N P,) as rows."""
+        _must_have_cases("SoftmaxCrossEntropy", z, 2)
         M = z.shape[-1]
         if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
             kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
             raise ValueError(
                 f"SoftmaxCrossEntropy: labels are {kind} of shape {shape_of(y)}, expected "
-                f"integers of shape {tuple(z.shape[:-1])} for logits {tuple(z.shape)}"
+                f"integers of shape {tuple(z.shape[:-1])} for logits {tuple(z.shape)}; "
+                "convert them with y.astype(int), one-hot rows with y.argmax(-1)"
             )
         if y.size and not bool(((y >= 0) & (y < M)).all()):
             low, high = int(to_host(y.min())), int(to_host(y.max()))
@@ -197,7 +199,16 @@ def _softmax(z: Array) -> Array:
     return e / e.sum(axis=-1, keepdims=True)
 
 
+def _must_have_cases(loss: str, z: Array, ndim: int) -> None:
+    if z.ndim < ndim:
+        raise ValueError(
+            f"{loss}: the output has shape {tuple(z.shape)}, expected a batch (N, ...); "
+            "for one case use z[None]"
+        )
+
+
 def _must_match(loss: str, z: Array, y: Array) -> None:
+    _must_have_cases(loss, z, 1)
     if tuple(getattr(y, "shape", ())) != tuple(z.shape):
         raise ValueError(
             f"{loss}: targets have shape {shape_of(y)}, "

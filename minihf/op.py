@@ -35,15 +35,15 @@ class Op:
 
     def forward(self, *inputs: Any) -> tuple[Array, Any]:
         """Return the output and the residuals."""
-        raise NotImplementedError
+        raise self._lacks("forward")
 
     def rop(self, residuals: Any, *Rinputs: Array | None) -> Array:
         """Return R{output}. At least one tangent is not None."""
-        raise NotImplementedError
+        raise self._lacks("rop")
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         """Return the cotangents of the inputs."""
-        raise NotImplementedError
+        raise self._lacks("vjp")
 
     def rvjp(
         self,
@@ -54,7 +54,7 @@ class Op:
         needs: Sequence[bool],
     ) -> tuple[Array | None, ...]:
         """Return R{cotangents of the inputs}: `vjp`'s result, differentiated along the tangents."""
-        raise NotImplementedError
+        raise self._lacks("rvjp")
 
     weight_inputs: tuple[int, ...] = ()
     """Which inputs are weights, in an op that gives `factors` and `split`."""
@@ -72,6 +72,9 @@ class Op:
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """Cut a matrix (D, M), a row for each entry of `a`, into the weights in their shapes."""
         raise NotImplementedError
+
+    def _lacks(self, rule: str) -> NotImplementedError:
+        return NotImplementedError(f"op {type(self).__name__} lacks its rule {rule!r}")
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the op: to arrays it gives an array, to traced values a traced value."""

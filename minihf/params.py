@@ -166,6 +166,18 @@ class Scope:
             raise KeyError(f"no parameter {full!r}; there are: {', '.join(self._arrays)}")
         return self._arrays[full]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in this scope, without its path."""
+        start = f"{self.path}." if self.path else ""
+        return tuple(name.removeprefix(start) for name in self._arrays if name.startswith(start))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
     def scope(self, prefix: str) -> Scope:
         """Go one container further in."""
         return Scope(self._arrays, f"{self.path}.{prefix}" if self.path else prefix)
@@ -267,7 +279,8 @@ class Partition(Mapping[str, Block]):
     5
     """
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
+    def __init__(self, layout: Mapping[str, Slot], blocks: Sequence[Block]) -> None:
+        self._layout = layout
         self._blocks = {block.name: block for block in blocks}
 
     @classmethod
@@ -311,10 +324,11 @@ class Partition(Mapping[str, Block]):
         order = {name: i for i, name in enumerate(params.names)}
         blocks = sorted(owners.items(), key=lambda owner: min(order[name] for name in owner[1]))
         return cls(
+            params.layout,
             [
                 Block.of_names(block, params.layout, sorted(names, key=order.__getitem__))
                 for block, names in blocks
-            ]
+            ],
         )
 
     @classmethod
@@ -333,7 +347,10 @@ class Partition(Mapping[str, Block]):
         for name, positions in indices.items():
             index = np.sort(np.asarray(to_host(positions)).reshape(-1))
             if index.size == 0 or index.dtype.kind not in "iu":
-                raise ValueError(f"block {name!r} needs a non-empty array of integer positions")
+                raise ValueError(
+                    f"block {name!r} needs a non-empty array of integer positions, got "
+                    f"{index.size} of {index.dtype}; for a boolean mask use np.flatnonzero(mask)"
+                )
             if index[0] < 0 or index[-1] >= params.size:
                 raise ValueError(
                     f"block {name!r}: positions run from {index[0]} to {index[-1]}, "
@@ -344,7 +361,8 @@ class Partition(Mapping[str, Block]):
         parts = {name: times[slot.where] for name, slot in params.layout.items()}
         _must_take_once({name: (t.min(initial=1), t.max(initial=1)) for name, t in parts.items()})
         blocks.sort(key=lambda block: block[0])
-        return cls([Block.of_indices(name, params.layout, index) for _, name, index in blocks])
+        layout = params.layout
+        return cls(layout, [Block.of_indices(name, layout, index) for _, name, index in blocks])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -364,9 +382,11 @@ class Partition(Mapping[str, Block]):
         return len(self._blocks)
 
     def _checked(self, params: Params) -> Partition:
-        covered = sum(block.size for block in self.values())
-        if covered != params.size:
-            raise ValueError(f"the partition covers {covered} parameters, there are {params.size}")
+        if self._layout != params.layout:
+            raise ValueError(
+                f"the partition was made for other parameters: {', '.join(self._layout)}, "
+                f"not {', '.join(params.names)}; make one by Partition.of(params, ...)"
+            )
         return self
 
     def __repr__(self) -> str:

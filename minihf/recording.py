@@ -10,7 +10,7 @@ Called by ops, and by `minihf.tape`, which reads what was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
@@ -49,14 +49,22 @@ def apply(op: Any, *inputs: Any) -> Any:
     """Run `op` forward; if an input is traced, write the node down and return a traced value."""
     tape = next((x.tape for x in inputs if isinstance(x, Traced)), None)
     if tape is None:
-        return op.forward(*inputs)[0]
+        return _forward(op, inputs)[0]
     if any(isinstance(x, Traced) and x.tape is not tape for x in inputs):
         raise ValueError(f"{type(op).__name__}: its inputs are traced by different linearizations")
-    output, residuals = op.forward(*(x.value if isinstance(x, Traced) else x for x in inputs))
+    values = [x.value if isinstance(x, Traced) else x for x in inputs]
+    output, residuals = _forward(op, values)
     traced = tape.value(output)
     indices = tuple(x.index if isinstance(x, Traced) else None for x in inputs)
     tape.nodes.append(Node(op, indices, traced.index, residuals))
     return traced
+
+
+def _forward(op: Any, inputs: Sequence[Any]) -> tuple[Array, Any]:
+    pair = op.forward(*inputs)
+    if not (isinstance(pair, tuple) and len(pair) == 2):
+        raise TypeError(f"op {type(op).__name__}: forward must return (output, residuals)")
+    return pair
 
 
 def tap(name: str, value: Any) -> Any:
@@ -155,11 +163,11 @@ class Traced:
 
     def reshape(self, *shape: Any) -> Traced:
         """Return the same entries in another shape."""
-        return self.ops.reshape(self, shape[0] if isinstance(shape[0], tuple) else shape)
+        return self.ops.reshape(self, _unpacked(shape))
 
-    def transpose(self, *axes: int) -> Traced:
+    def transpose(self, *axes: Any) -> Traced:
         """Permute the axes."""
-        return self.ops.transpose(self, axes or None)
+        return self.ops.transpose(self, _unpacked(axes) or None)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Traced:
         """Sum over axes."""
@@ -202,6 +210,16 @@ class Traced:
     __eq__ = __ne__ = _branch
     __hash__ = None  # type: ignore[assignment]
 
+    def _no_rule(self, *args: Any) -> NoReturn:
+        raise TypeError("no rule for this operator on a traced value; build it from minihf.ops")
+
+    __abs__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __rpow__ = __invert__ = _no_rule
+    __and__ = __or__ = __xor__ = _no_rule
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = f"call minihf.ops.{name}" if hasattr(Traced.ops, name) else "use minihf.ops"
+        raise AttributeError(f"a traced value has no {name!r}; {hint}")
+
     def __repr__(self) -> str:
         return f"Traced({self.dtype}, shape {self.shape})"
 
@@ -217,7 +235,17 @@ _OPERATORS = {
 
 
 def _left_the_tape(name: str) -> NoReturn:
-    known = {"absolute": "square", "maximum": "relu", "power": "square", "einsum": "matmul"}
+    known = {
+        "absolute": "square", "maximum": "relu", "power": "square", "negative": "neg",
+        "dot": "matmul", "einsum": "matmul", "stack": "concatenate", "hstack": "concatenate",
+        "vstack": "concatenate",
+    }  # fmt: skip
     ours = known.get(name, name)
     hint = f"call minihf.ops.{ours}" if hasattr(Traced.ops, ours) else "build it from minihf.ops"
     raise TypeError(f"np.{name} was called on a traced value; {hint} instead")
+
+
+def _unpacked(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return (2, 3) for f(2, 3), f((2, 3)) and f([2, 3]), as NumPy's methods take them."""
+    one = len(arguments) == 1 and isinstance(arguments[0], tuple | list)
+    return tuple(arguments[0]) if one else arguments

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from minihf.backend import Array, array_module, read_only
 from minihf.params import Block, Params, Scope
@@ -53,12 +53,8 @@ class Factors:
     split: Callable[[Array], tuple[Array, ...]]
 
 
-@dataclass(frozen=True)
-class Route:
-    """The part of the tape that a block's products walk along."""
-
-    block: Block
-    nodes: list[tuple[Node, tuple[bool, ...]]]  # with `needs`: which inputs depend on the block
+Route: TypeAlias = list[tuple[Node, tuple[bool, ...]]]
+"""The nodes that a block's products walk along, with `needs`: which inputs depend on the block."""
 
 
 class Linearization:
@@ -71,7 +67,7 @@ class Linearization:
     taps : dict of str to array
         The hidden values that the network marked with `tap`; likewise.
     params : Params
-        A copy of the parameters it was made at.
+        A copy of the parameters it was made at, not to be written into either.
     """
 
     def __init__(
@@ -86,7 +82,7 @@ class Linearization:
         self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
-        self._routes: dict[Block, Route] = {}
+        self._routes: dict[tuple[str, ...], Route] = {}
         self._useful = self._leading_to({self._end, *self._tapped.values()})
 
     # Public products
@@ -107,9 +103,9 @@ class Linearization:
         -------
         array, shape of the output; with `taps`, a pair of it and a dict
         """
-        route = self._route(block)
-        self._must_fit("jvp", v, (route.block.size,), _per_parameter(route.block))
-        R = self._push(route, v)
+        block = self._own(block)
+        self._must_fit("jvp", v, (block.size,), _per_parameter(block))
+        R = self._push(block, v)
         dtype = self._xp.result_type(v.dtype, self.output.dtype)
 
         def at(index: int, like: Array) -> Array:
@@ -142,9 +138,9 @@ class Linearization:
         -------
         array, shape (n,), or (block.size,) with a block
         """
-        route = self._route(block)
-        U = self._pull(route, self._seed("vjp", u, taps or {}))
-        return self._gather(route.block, U, self.params.dtype if u is None else u.dtype)
+        block = self._own(block)
+        U = self._pull(block, self._seed("vjp", u, taps or {}))
+        return self._gather(block, U, self.params.dtype if u is None else u.dtype)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
         """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
@@ -182,22 +178,22 @@ class Linearization:
         -------
         array, shape (n,), or (block.size,) with a block
         """
-        route = self._route(block)
-        self._must_fit("hvp", v, (route.block.size,), _per_parameter(route.block))
-        R = self._push(route, v)
+        block = self._own(block)
+        self._must_fit("hvp", v, (block.size,), _per_parameter(block))
+        R = self._push(block, v)
         RU = {self._end: H_L(R[self._end])} if self._end in R else {}
-        for node, needs in reversed(route.nodes):
+        for node, needs in reversed(self._route(block)):
             u, Ru = cotangents.get(node.output), RU.pop(node.output, None)
             if u is None:
                 continue
             Rinputs = [None if i is None else R.get(i) for i in node.inputs]
             _collect(RU, node, needs, node.op.rvjp(node.residuals, Rinputs, u, Ru, needs))
-        return self._gather(route.block, RU, v.dtype)
+        return self._gather(block, RU, v.dtype)
 
     def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
         """Back-propagate and keep the cotangent of every value on the tape, by its index."""
         kept: dict[int, Array] = {}
-        self._pull(self._route(None), self._seed("backward", u, taps or {}), kept)
+        self._pull(self._whole, self._seed("backward", u, taps or {}), kept)
         return kept
 
     def factors(self, u: Array) -> list[Factors]:
@@ -224,19 +220,19 @@ class Linearization:
 
     # The three walks
 
-    def _push(self, route: Route, v: Array) -> dict[int, Array]:
+    def _push(self, block: Block, v: Array) -> dict[int, Array]:
         """Forward: the tangent of every value the block can reach, by index."""
-        R = {self._leaves[piece.name]: piece.spread(v) for piece in route.block.pieces}
-        for node, _ in route.nodes:
+        R = {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
+        for node, _ in self._route(block):
             Rinputs = [None if i is None else R.get(i) for i in node.inputs]
             R[node.output] = node.op.rop(node.residuals, *Rinputs)
         return R
 
     def _pull(
-        self, route: Route, U: dict[int, Array], kept: dict[int, Array] | None = None
+        self, block: Block, U: dict[int, Array], kept: dict[int, Array] | None = None
     ) -> dict[int, Array]:
         """Backward: the cotangents of the leaves, by index; of everything, into `kept`."""
-        for node, needs in reversed(route.nodes):
+        for node, needs in reversed(self._route(block)):
             u = U.pop(node.output, None)
             if u is None:
                 continue
@@ -256,18 +252,34 @@ class Linearization:
 
     # Finding the way
 
-    def _route(self, block: Block | None) -> Route:
-        block = self._whole if block is None else block
-        if block not in self._routes:
-            live = {self._leaves[piece.name] for piece in block.pieces}
-            nodes = []
+    def _own(self, block: Block | None) -> Block:
+        """Return the block, or the whole vector for None; refuse one of other parameters."""
+        if block is None:
+            return self._whole
+        if not isinstance(block, Block):
+            raise TypeError(f"block is {block!r}, expected one of a partition: partition[name]")
+        for piece in block.pieces:
+            slot = self.params.layout.get(piece.name)
+            if slot is None or slot.shape != piece.shape:
+                raise ValueError(
+                    f"{block!r} has a parameter {piece.name!r} of shape {piece.shape}, "
+                    f"this network has not; make the partition of its own parameters"
+                )
+        return block
+
+    def _route(self, block: Block) -> Route:
+        """Find the nodes between the block's parameters and the output or a tap, once."""
+        names = tuple(piece.name for piece in block.pieces)
+        if names not in self._routes:
+            live = {self._leaves[name] for name in names}
+            route = []
             for node in self._tape:
                 needs = tuple(i in live for i in node.inputs)
                 if any(needs) and node.output in self._useful:
                     live.add(node.output)
-                    nodes.append((node, needs))
-            self._routes[block] = Route(block, nodes)
-        return self._routes[block]
+                    route.append((node, needs))
+            self._routes[names] = route
+        return self._routes[names]
 
     def _leading_to(self, ends: set[int]) -> set[int]:
         useful = set(ends)
@@ -317,7 +329,7 @@ def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
     params : Params
         Where to linearize. The vector is copied: writing into `params` later changes nothing.
     x : array of shape (N, ...), or a tuple of arrays
-        The batch; a constant.
+        The batch; a constant. It is kept, not copied: do not write into it meanwhile.
 
     Returns
     -------
@@ -336,7 +348,7 @@ def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
     >>> lin.output, lin.jvp(np.array([1.0])), lin.vjp(np.array([1.0]))
     (array([90.]), array([60.]), array([60.]))
     """
-    params = params.with_vector(params.vector.copy())
+    params = params.with_vector(read_only(params.vector.copy()))
     tape = Tape()
     leaves = {name: tape.value(params[name]) for name in params.names}
     output = net(Scope(leaves), x)
@@ -353,6 +365,11 @@ def _collect(
     U: dict[int, Array], node: Node, needs: Sequence[bool], cotangents: Sequence[Array | None]
 ) -> None:
     """Add the cotangents of a node's inputs to what other uses of the same values gave."""
+    if not isinstance(cotangents, tuple) or len(cotangents) != len(node.inputs):
+        raise TypeError(
+            f"op {type(node.op).__name__}: vjp and rvjp must return a tuple of "
+            f"{len(node.inputs)} cotangents, one per input"
+        )
     for i, needed, cotangent in zip(node.inputs, needs, cotangents, strict=True):
         if needed and i is not None and cotangent is not None:
             U[i] = U[i] + cotangent if i in U else cotangent

@@ -40,7 +40,7 @@ def no_driver(*args):
 
 def test_use_says_what_was_chosen_and_device_repeats_it():
     assert hf.use("numpy").backend == "numpy"
-    assert str(hf.device()) == "numpy (asked for)"
+    assert str(hf.device()) == "numpy: asked for"
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones():

@@ -122,3 +122,16 @@ def test_targets_that_do_not_fit_are_refused(loss, y, message):
     for ask in (loss.value, loss.grad):
         with pytest.raises(ValueError, match=message):
             ask(z, y)
+
+
+def test_a_single_case_without_its_batch_axis_is_refused():
+    with pytest.raises(ValueError, match=r"has shape \(10,\), expected a batch .* use z\[None\]"):
+        hf.SoftmaxCrossEntropy().value(np.zeros(10), np.int64(3))
+    with pytest.raises(ValueError, match=r"SquaredError: the output has shape \(\), expected a b"):
+        hf.SquaredError().value(np.zeros(()), np.zeros(()))
+
+
+def test_targets_that_would_widen_the_output_are_refused():
+    z = np.zeros((2, 3), np.float32)
+    with pytest.raises(ValueError, match="targets are float64, the network's output is float32"):
+        hf.SquaredError().grad(z, np.zeros((2, 3)))

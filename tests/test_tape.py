@@ -271,3 +271,49 @@ def test_the_output_and_the_taps_are_the_engines_own(params, x, backend):
     for array in (lin.output, lin.taps["end"]):
         with pytest.raises(ValueError, match="read-only"):
             array *= 2
+
+
+def test_a_block_of_another_network_is_refused(params, lin):
+    other = hf.Params.from_dict({"stem": hf.asarray(np.ones((2, 2)))})
+    block = hf.Partition.of(other)["network"]
+    with pytest.raises(ValueError, match=r"parameter 'stem' of shape \(2, 2\), this network"):
+        lin.jvp(hf.asarray(np.ones(4)), block)
+    with pytest.raises(TypeError, match="block is 'stem', expected one of a partition"):
+        lin.vjp(lin.output, "stem")
+
+
+def test_the_parameters_of_a_linearization_are_its_own(lin, backend):
+    if backend == "numpy":
+        with pytest.raises(ValueError, match="read-only"):
+            lin.params["stem"][:] = 0
+
+
+def test_dead_ends_are_not_walked(params, x, draw, count_gemms):
+    """A branch that does not lead to the output costs a product nothing."""
+
+    def with_dead_end(params, x):
+        hidden = x @ params["stem"]
+        ops.tanh(hidden @ params["left"]) @ params["right"]
+        return hidden
+
+    lin = hf.linearize(with_dead_end, params, x)
+    assert count_gemms(lambda: lin.jvp(draw(params.size))) == 1
+    assert not lin.vjp(draw(N, 3), hf.Partition.of(params, "param")["left"]).any()
+
+
+def test_many_partitions_of_the_same_parameters_share_their_routes(params, lin, draw):
+    v = draw(params.size)
+    for _ in range(5):
+        for block in hf.Partition.of(params, "param").values():
+            lin.jvp(v[block.index], block)
+    assert len(lin._routes) == len(params)
+
+
+def test_a_network_may_ask_which_parameters_there_are(params, x):
+    def net(params, x):
+        assert "b" in params
+        assert "c" not in params
+        assert params.names == tuple(SHAPES)
+        return x @ params["stem"]
+
+    hf.linearize(net, params, x)

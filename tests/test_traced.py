@@ -76,3 +76,33 @@ def test_two_linearizations_do_not_mix(params, x):
     hf.linearize(lambda p, x: kept.append(p["b"]) or p["b"], params, x)
     with pytest.raises(ValueError, match="traced by different linearizations"):
         hf.linearize(lambda p, x: p["b"] + kept[0], params, x)
+
+
+def test_reshape_and_transpose_take_their_arguments_as_numpy_does():
+    def net(params, x):
+        w = params["w"]
+        same = [w.reshape(3, 2), w.reshape((3, 2)), w.reshape([3, 2])]
+        assert {part.shape for part in same} == {(3, 2)}
+        assert w.transpose(1, 0).shape == w.transpose((1, 0)).shape == w.T.shape == (3, 2)
+        return same[0]
+
+    hf.linearize(net, hf.Params.from_dict({"w": np.ones((2, 3))}), np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("leave", "expected"),
+    [
+        (abs, "no rule for this operator"),
+        (lambda t: 2**t, "no rule for this operator"),
+        (lambda t: t // 2, "no rule for this operator"),
+        (lambda t: t.tanh(), "a traced value has no 'tanh'; call minihf.ops.tanh"),
+        (lambda t: t.astype(np.float32), "a traced value has no 'astype'; use minihf.ops"),
+        (np.negative, "call minihf.ops.neg"),
+        (lambda t: np.dot(t, t), "call minihf.ops.matmul"),
+        (lambda t: np.stack([t, t]), "call minihf.ops.concatenate"),
+    ],
+)
+def test_what_numpy_arrays_can_and_traced_values_cannot_is_said(leave, expected):
+    params = hf.Params.from_dict({"w": np.ones((2, 2))})
+    with pytest.raises((TypeError, AttributeError), match=expected):
+        hf.linearize(lambda params, x: leave(params["w"]), params, np.ones(1))

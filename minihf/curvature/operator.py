@@ -111,10 +111,9 @@ class Shifted:
         self.A, self.shift, self.shape = A, shift, A.shape
 
     def __matmul__(self, v: Array) -> Array:
-        Av = self.A @ v
-        if self.shift:
-            Av += self.shift * v
-        return Av
+        shifted = self.shift * v  # not into A @ v: it may be the caller's
+        shifted += self.A @ v
+        return shifted
 
 
 def _must_fit(A: Any, v: Any) -> None:

@@ -19,9 +19,10 @@ Called by the experiments, the command line and users.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from difflib import get_close_matches
+
+import numpy as np
 
 from minihf.data import curves, embedded
 from minihf.data.dataset import Dataset
@@ -72,9 +73,9 @@ def load(name: str, *, seed: int | None = None) -> Dataset:
     ValueError: unknown dataset 'digit'; known: curves, digits, mnist-5k (did you mean 'digits'?)
     """
     if name in _GENERATED:
-        seed = operator.index(0 if seed is None else seed)
-        if seed < 0:
-            raise ValueError(f"dataset {name!r}: the seed is {seed}, but must be 0 or more")
+        seed = 0 if seed is None else seed
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"dataset {name!r}: the seed is {seed!r}, but must be 0, 1, 2, ...")
         return _GENERATED[name](seed)
     if name not in _FIXED:
         close = get_close_matches(str(name).lower(), names, n=1)

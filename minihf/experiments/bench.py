@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 import scipy
 
-from minihf.backend import observe_gemms
+from minihf.backend import Array, array_module, asarray, device, observe_gemms
 from minihf.curvature import GGN
 from minihf.experiments.demo import autoencoder
 from minihf.losses import SquaredError
@@ -42,8 +42,8 @@ def bench_autoencoder(rounds: int = 15, batch: int = 1000) -> str:
     widths = (784, 1000, 500, 250, 30)
     net, rng = autoencoder(*widths), np.random.default_rng(0)
     params = net.init(0)
-    x = rng.random((batch, 784), dtype=np.float32)
-    v = rng.standard_normal(params.size, dtype=np.float32)
+    x = asarray(rng.random((batch, 784), dtype=np.float32))
+    v = asarray(rng.standard_normal(params.size, dtype=np.float32))
     lin = linearize(net, params, x)
     G = GGN(lin, SquaredError(), x)
     blocks = GGN(lin, SquaredError(), x, "layer")
@@ -64,7 +64,8 @@ def bench_autoencoder(rounds: int = 15, batch: int = 1000) -> str:
     medians = interleaved_medians(functions, rounds)
     lines = [
         f"autoencoder {'-'.join(map(str, widths + widths[-2::-1]))}, batch {batch}, float32",
-        f"NumPy {np.__version__}, SciPy {scipy.__version__}, {platform.machine()}, "
+        f"{device().backend}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
+        f"{platform.machine()}, "
         f"medians of {rounds} rounds in turns",
         "",
         f"{'':20}{'matrix products':>16}{'their ms':>10}{'ms':>8}{'ratio':>8}",
@@ -75,22 +76,22 @@ def bench_autoencoder(rounds: int = 15, batch: int = 1000) -> str:
     return "\n".join(lines)
 
 
-def _gemms_of(function: Callable[[], object]) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _gemms_of(function: Callable[[], object]) -> list[tuple[Array, ...]]:
     """Return operands and results in the shapes of the matrix products that a call makes."""
-    gemms = []
+    gemms: list[tuple[Array, ...]] = []
 
     def observe(a: tuple[int, ...], b: tuple[int, ...]) -> None:
-        operands = np.ones(a, np.float32), np.ones(b, np.float32)
-        gemms.append((*operands, np.empty((a[0], b[1]), np.float32)))
+        shapes = (a, b, (a[0], b[1]))
+        gemms.append(tuple(asarray(np.ones(shape, np.float32)) for shape in shapes))
 
     with observe_gemms(observe):
         function()
     return gemms
 
 
-def _run_all(gemms: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Callable[[], None]:
+def _run_all(gemms: list[tuple[Array, ...]]) -> Callable[[], None]:
     def run() -> None:
         for a, b, out in gemms:
-            np.matmul(a, b, out=out)
+            array_module(a).matmul(a, b, out=out)
 
     return run

@@ -57,13 +57,13 @@ def race(
     digits = data.load("mnist-5k").autoencoding()
     net = autoencoder(784, 200, 100, 30)
     say(f"autoencoder 784-200-100-30-100-200-784 on {digits.source}")
-    say(f"{len(methods)} methods, {seconds:g} seconds each; squared error per image")
+    say(f"{len(methods)} method(s), {seconds:g} s each; squared error per image")
     histories: dict[str, History] = {}
     for name in methods:
         method = AUTOENCODER_METHODS[name]
         history = fit(
             net, SquaredError(), method.opt, digits,
-            seconds=seconds, batch_size=method.batch_size, seed=seed,
+            seconds=seconds, batch_size=method.batch_size, seed=seed, looks=150,
             metric=image_error, progress=progress, name=f"{method.label:16}",
         )  # fmt: skip
         histories[method.label] = history

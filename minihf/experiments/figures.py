@@ -29,7 +29,9 @@ def must_be_drawable(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in FORMATS:
         raise ValueError(f"{str(path)!r} is no figure: its name must end in {', '.join(FORMATS)}")
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if path.is_dir():
+        raise ValueError(f"cannot write {str(path)!r}: it is a folder")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"cannot write {str(path)!r}: no writable folder {str(path.parent)!r}")
     return path
 
@@ -37,6 +39,7 @@ def must_be_drawable(path: str | Path) -> Path:
 def draw_race(histories: Mapping[str, History], title: str, ylabel: str) -> Any:
     """Draw train (solid) and test (dashed) error against updates and against seconds."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import StrMethodFormatter
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     figure.suptitle(title)
@@ -46,11 +49,15 @@ def draw_race(histories: Mapping[str, History], title: str, ylabel: str) -> Any:
             axes.plot(x, history.column("train"), color=f"C{i}", label=label)
             axes.plot(x, history.column("test"), color=f"C{i}", linestyle="--", linewidth=1)
         axes.set(xlabel=axis, yscale="log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(which="both", alpha=0.25)
+        axes.set_xlim(left=0)
         if axis == "updates":
-            axes.set(xscale="symlog", ylabel=ylabel)
-            axes.set_xlim(left=0)
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set_ylabel(ylabel)
         else:
+            axes.plot([], [], color="grey", label="train")
             axes.plot([], [], color="grey", linestyle="--", linewidth=1, label="test")
             axes.legend()
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from minihf import ops
@@ -62,4 +63,4 @@ class Flatten(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, ...) to (N, product of the rest)."""
-        return ops.reshape(x, (x.shape[0], -1))
+        return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))

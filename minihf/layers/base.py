@@ -27,7 +27,7 @@ class Layer:
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Return the output for `x`, with this layer's parameters as ``params["W"]`` and so on."""
-        raise NotImplementedError
+        raise NotImplementedError(f"layer {type(self).__name__} lacks __call__(params, x)")
 
     def init(self, seed: int = 0, dtype: Any = np.float32) -> Params:
         """Draw initial parameters: the same seed, the same numbers, on every backend.

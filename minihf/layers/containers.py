@@ -31,6 +31,14 @@ class Sequential(Layer):
         self.layers = {str(i): layer for i, layer in enumerate(layers)} | named_layers
         if not self.layers:
             raise ValueError("Sequential: needs at least one layer")
+        for name in named_layers:
+            if not name or "." in name or name.isdecimal():
+                raise ValueError(f"Sequential: a layer cannot be called {name!r}; use a plain name")
+        for name, layer in self.layers.items():
+            if isinstance(layer, type) or not isinstance(layer, Layer):
+                raise TypeError(
+                    f"Sequential: {name!r} is {layer!r}, expected a layer such as hf.Tanh()"
+                )
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw the layers' parameters in order, from one generator."""

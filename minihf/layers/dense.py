@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,9 @@ class Dense(Layer):
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"Dense: {name} must be 1 or more, got {getattr(self, name)!r}")
+            size = getattr(self, name)
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+                raise ValueError(f"Dense: {name} must be a whole number from 1, got {size!r}")
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw W (D, M) and b (M,)."""
@@ -61,6 +63,8 @@ class Dense(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, D) or (N, P, D) to (N, M) or (N, P, M)."""
+        if not hasattr(x, "shape"):
+            raise TypeError(f"{named(self, params)}: x is a {type(x).__name__}, expected an array")
         if len(x.shape) < 2:
             raise ValueError(
                 f"{named(self, params)}: x has shape {tuple(x.shape)}, expected a batch "

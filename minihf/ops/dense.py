@@ -27,11 +27,16 @@ class DenseOp(Op):
     """y = x W + b."""
 
     def forward(self, x: Array, W: Array, b: Array | None = None) -> tuple[Array, Any]:
+        if array_module(x) is not array_module(W):
+            raise TypeError(
+                f"dense: x is {type(x).__module__}.{type(x).__name__}, W is {type(W).__module__}."
+                f"{type(W).__name__}; bring x there with minihf.asarray(x)"
+            )
         if x.ndim < 2 or x.shape[-1] != W.shape[0]:
             raise ValueError(f"dense: x has shape {x.shape}, expected (N, ..., {W.shape[0]})")
         y = gemm(_rows(x), W)
         y = y if b is None else add_into(y, b)
-        return y.reshape(*x.shape[:-1], -1), (x, W)                    # (N, ..., M)
+        return y.reshape(*x.shape[:-1], W.shape[1]), (x, W)            # (N, ..., M)
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
         """R{y} = R{x} W + x R{W} + R{b}."""

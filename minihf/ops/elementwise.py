@@ -90,8 +90,8 @@ class ReLU(Unary):
     """y = max(x, 0),  y' = 1 for x > 0 and 0 elsewhere (at x = 0, too),  y'' = 0."""
 
     def forward(self, x: Array) -> tuple[Array, Any]:
-        slope = (x.real > 0).astype(x.real.dtype)
-        return x * slope, (slope,)
+        live = ~(x.real <= 0)  # not x > 0: a NaN passes through and shows
+        return array_module(x).where(live, x, 0), (live.astype(x.real.dtype),)
 
     def bend(self, residuals: Any) -> None:
         return None

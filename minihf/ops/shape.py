@@ -145,6 +145,8 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Average over `axis` (None: over all): a sum times a constant."""
     y = sum(x, axis, keepdims)
+    if not prod(x.shape):
+        raise ValueError(f"mean: x has shape {tuple(x.shape)} and no entries to average")
     return y * (prod(y.shape) / prod(x.shape))
 
 

@@ -25,7 +25,7 @@ CHUNK = 1000
 """Cases whose activations are held at once."""
 
 
-def n_cases(batch: Batch) -> int:
+def n_cases(batch: Any) -> int:
     """Return the number of cases N.
 
     Raises
@@ -34,7 +34,11 @@ def n_cases(batch: Batch) -> int:
         If the batch is no pair, is empty, or its arrays disagree about N.
     """
     if not (isinstance(batch, tuple) and len(batch) == 2):
-        raise ValueError(f"a batch is a tuple (x, y), got {type(batch).__name__}")
+        found = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else type(batch).__name__
+        raise ValueError(f"a batch is a tuple (x, y), got {found}")
+    for array in _leaves(batch):
+        if not hasattr(array, "shape"):
+            raise ValueError(f"a batch holds arrays, got {type(array).__name__}")
     sizes = {len(array) for array in _leaves(batch)}
     if len(sizes) != 1:
         raise ValueError(f"the arrays of a batch have different numbers of cases: {sorted(sizes)}")

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from minihf.optim.settings import settle
+
 __all__ = ["Constant", "Damping", "LevenbergMarquardt"]
 
 
@@ -35,6 +37,9 @@ class Constant:
     initial: float = 0.0
     adaptive = False
 
+    def __post_init__(self) -> None:
+        settle(self, initial="0 or more")
+
     def update(self, lam: float, rho: float) -> float:
         """Return lam."""
         return lam
@@ -45,7 +50,7 @@ class LevenbergMarquardt:
     """Raise lam where the model promised too much, lower it where it was right.
 
     rho < low or NaN: lam *= boost;  rho > high: lam *= drop. Martens 2010, section 4.1, with the
-    factors 3/2 and 2/3 there.
+    factors 3/2 and 2/3 there. `minimum` keeps lam off zero, from where no factor leads back.
     """
 
     initial: float = 45.0
@@ -53,9 +58,17 @@ class LevenbergMarquardt:
     drop: float = 2 / 3
     low: float = 1 / 4
     high: float = 3 / 4
-    minimum: float = 0.0
+    minimum: float = 1e-20
     maximum: float = math.inf
     adaptive = True
+
+    def __post_init__(self) -> None:
+        settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
+        if not (self.low <= self.high and self.minimum <= self.maximum):
+            raise ValueError(
+                f"LevenbergMarquardt: low {self.low} must not be above high {self.high}, "
+                f"nor minimum {self.minimum} above maximum {self.maximum}"
+            )
 
     def update(self, lam: float, rho: float) -> float:
         """Return the next lam, within its bounds."""

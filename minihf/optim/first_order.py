@@ -15,6 +15,7 @@ from typing import Any
 from minihf.backend import Array, array_module, to_host
 from minihf.optim.batches import Batch, gradient, n_cases
 from minihf.optim.report import Report
+from minihf.optim.settings import settle
 from minihf.params import Params
 
 __all__ = ["SGD", "Adam", "AdamState", "SGDState"]
@@ -55,7 +56,7 @@ class SGD:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        _must_be_rates("SGD", self.lr, momentum=self.momentum)
+        settle(self, lr="positive", momentum="in [0, 1)", l2="0 or more")
 
     def init(self, params: Params, seed: int = 0) -> SGDState:
         """Return the first state: no velocity."""
@@ -101,7 +102,8 @@ class Adam:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        _must_be_rates("Adam", self.lr, beta1=self.beta1, beta2=self.beta2)
+        rates = {"beta1": "in [0, 1)", "beta2": "in [0, 1)"}
+        settle(self, lr="positive", eps="positive", l2="0 or more", **rates)
 
     def init(self, params: Params, seed: int = 0) -> AdamState:
         """Return the first state: both means zero."""
@@ -138,11 +140,3 @@ def _report(value: Array, batch: Batch, began: float, accepted: bool = True) -> 
         cases=n_cases(batch),
         seconds=perf_counter() - began,
     )
-
-
-def _must_be_rates(method: str, lr: float, **fractions: float) -> None:
-    if not lr > 0:
-        raise ValueError(f"{method}: lr must be positive, got {lr}")
-    for name, value in fractions.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{method}: {name} must be in [0, 1), got {value}")

@@ -28,6 +28,7 @@ from minihf.optim.damping import Constant, Damping
 from minihf.optim.preconditioners import Preconditioner
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
+from minihf.optim.settings import settle
 from minihf.optim.steps import FixedStep, Step, StepRule
 from minihf.params import Params, Partition
 from minihf.solvers import CGResult, Reason, RelativeProgress, cg
@@ -47,6 +48,9 @@ class ConjugateGradients:
     stop: Any = field(default_factory=RelativeProgress)
     warm_start: float = 0.95
     check_every: int = 1
+
+    def __post_init__(self) -> None:
+        settle(self, max_iters="1 or more", check_every="1 or more", warm_start="0 or more")
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
         """Solve A x = b."""
@@ -69,7 +73,7 @@ class HessianFreeState:
     solution : array, shape (n,), or None
         CG's last iterate of every block, for the warm start.
     rng : dict
-        State of the `numpy.random.Generator`.
+        State of a `numpy.random.Generator`, for parts that draw; the present ones do not.
     """
 
     update: int
@@ -127,6 +131,22 @@ class HessianFree:
     step_rule: StepRule = field(default_factory=FixedStep)
     sampling: Sampling = field(default_factory=Prefix)
     l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        settle(self, l2="0 or more")
+        parts = {
+            "curvature": ("product", "hf.GGN"),
+            "solver": ("__call__", "ConjugateGradients()"),
+            "damping": ("update", "Constant(0.1)"),
+            "step_rule": ("__call__", "FixedStep(0.1)"),
+            "sampling": ("draw", "Prefix(0.25)"),
+        }
+        for name, (method, example) in parts.items():
+            if not hasattr(getattr(self, name), method):
+                raise TypeError(
+                    f"HessianFree: {name} is {getattr(self, name)!r}; expected something like "
+                    f"{example}, with a method {method!r}"
+                )
 
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
         """Return the first state. Refuses blocks that do not fit the parameters."""
@@ -310,7 +330,7 @@ def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bo
     if not bool((step.direction != 0).any()):
         return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
     if not step.length:
-        return False, f"update rejected: {problem or 'no step lowered the objective'}"
+        return False, f"update rejected: {problem or step.problem}"
     return True, problem or ("the objective rose" if step.objective > old else "")
 
 

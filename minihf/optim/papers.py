@@ -35,6 +35,9 @@ def zhang2017(
     "decoder": "decoder.*"}``, alpha 0.1, lam 0, 30 iterations (our reading; LSTM: lam 0.01, 100
     iterations; CNN: lam 0.1). With ``blocks="network"`` it is the paper's HF baseline.
 
+    With lam 0 nothing holds back a step along directions that the curvature batch knows nothing
+    about: a small one makes the objective blow up. Raise lam, or the curvature fraction.
+
     Differs from the paper in: 1. where CG begins, which we recall nothing about: 0.95 times the
     block's last solution. 2. CG may stop early, by Martens' rule.
     """
@@ -64,7 +67,7 @@ def martens2010(
     and a preconditioner of squared gradients to the 3/4 (4.7).
 
     Differs from the author's code in: 1. the squared gradients are averaged over the curvature
-    chunk, not all data.
+    chunk, not all data. 2. an update that the line search rejects raises lam, whatever its rho.
     """
     return HessianFree(
         blocks=blocks,

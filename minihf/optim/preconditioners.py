@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from minihf.backend import Array, add_into, array_module, gemm
+from minihf.optim.settings import settle
 from minihf.params import Params, Partition
 from minihf.tape import Linearization
 
@@ -47,6 +48,9 @@ class SquaredGradients:
 
     exponent: float = 0.75
 
+    def __post_init__(self) -> None:
+        settle(self, exponent="positive")
+
     def __call__(
         self, lin: Linearization, loss: Any, y: Any, partition: Partition, shift: float
     ) -> Mapping[str, Diagonal]:
@@ -64,7 +68,8 @@ def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
 
     A case's gradient is summed over positions and uses of the weight before it is squared. For one
     use and one position this is one matrix product per weight: sum over n of (a_n s_n')^2 =
-    (a^2)' (s^2). Parameters with a use in an op without `factors` get 1, with a warning.
+    (a^2)' (s^2). Parameters with a use in an op without `factors`, or where the
+    cases are no longer the first axis, get 1, with a warning.
     """
     N = len(lin.output)
     xp = array_module(lin.params.vector)
@@ -75,7 +80,8 @@ def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
         squares[name] = 0
     for weights in dict.fromkeys(use.weights for use in uses):
         group = [use for use in uses if use.weights == weights]
-        if all(lin.count_uses(name) == len(group) for name in weights):
+        by_case = all(len(use.a) == N for use in group)
+        if by_case and all(lin.count_uses(name) == len(group) for name in weights):
             a = xp.concatenate([use.a for use in group], axis=1)               # (N, P, D)
             s = xp.concatenate([use.s for use in group], axis=1)               # (N, P, M)
             for name, part in zip(weights, group[0].split(_squared_products(a, s)), strict=True):
@@ -83,7 +89,7 @@ def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
             seen += weights
     for bias in dict.fromkeys(use.bias for use in uses if use.bias is not None):
         group = [use for use in uses if use.bias == bias]
-        if lin.count_uses(bias) == len(group):
+        if lin.count_uses(bias) == len(group) and all(len(use.s) == N for use in group):
             per_case = sum(use.s.sum(axis=1) for use in group)                 # (N, M)
             squares[bias] = (per_case * per_case).sum(axis=0) / N
             seen.append(bias)

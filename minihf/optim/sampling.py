@@ -11,6 +11,7 @@ from math import ceil
 from typing import Protocol
 
 from minihf.optim.batches import Batch, n_cases, rows
+from minihf.optim.settings import settle
 
 __all__ = ["CycledChunks", "Prefix", "Sampling"]
 
@@ -29,8 +30,7 @@ class Prefix:
     fraction: float = 0.25
 
     def __post_init__(self) -> None:
-        if not 0 < self.fraction <= 1:
-            raise ValueError(f"Prefix: fraction must be in (0, 1], got {self.fraction}")
+        settle(self, fraction="in (0, 1]")
 
     def draw(self, batch: Batch, update: int) -> Batch:
         """Return the first ceil(fraction N) cases."""
@@ -44,8 +44,7 @@ class CycledChunks:
     count: int = 4
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"CycledChunks: count must be 1 or more, got {self.count}")
+        settle(self, count="1 or more")
 
     def draw(self, batch: Batch, update: int) -> Batch:
         """Return chunk ``update % count``; with fewer cases than chunks, a single case."""

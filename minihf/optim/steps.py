@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from minihf.backend import Array, array_module, to_host
+from minihf.optim.settings import settle
 
 __all__ = ["BacktrackingArmijo", "FixedStep", "Step", "StepRule"]
 
@@ -29,11 +30,14 @@ class Step:
         The parameters move by ``length * direction``; 0 rejects the step.
     objective : float
         At the new parameters; at the old ones after a rejection.
+    problem : str
+        Why it was rejected.
     """
 
     direction: Array
     length: float
     objective: float
+    problem: str = ""
 
 
 class StepRule(Protocol):
@@ -59,6 +63,9 @@ class FixedStep:
 
     alpha: float = 0.1
 
+    def __post_init__(self) -> None:
+        settle(self, alpha="positive")
+
     def __call__(
         self,
         candidates: Sequence[Callable[[], Array]],
@@ -70,7 +77,7 @@ class FixedStep:
         direction = self.alpha * candidates[0]()
         after = objective_at(direction)
         if not math.isfinite(after):
-            return Step(direction, 0.0, objective)
+            return Step(direction, 0.0, objective, "the objective is not finite after the step")
         return Step(direction, 1.0, after)
 
 
@@ -86,6 +93,9 @@ class BacktrackingArmijo:
     factor: float = 0.8
     max_tries: int = 60
 
+    def __post_init__(self) -> None:
+        settle(self, c="0 or more", factor="in (0, 1)", max_tries="1 or more")
+
     def __call__(
         self,
         candidates: Sequence[Callable[[], Array]],
@@ -96,15 +106,15 @@ class BacktrackingArmijo:
         """Return the step; the objective never rises by it."""
         direction, after = self._backtrack(candidates, objective_at)
         slope = float(to_host(array_module(g).vdot(g, direction)))
-        rate = 1.0
         if not math.isfinite(slope):
-            return Step(direction, 0.0, objective)
-        for _ in range(self.max_tries):
+            return Step(direction, 0.0, objective, "the slope along the step is not finite")
+        for attempt in range(self.max_tries):
+            rate = self.factor**attempt
+            if attempt:
+                after = objective_at(rate * direction)
             if after <= min(objective + self.c * rate * slope, objective):
                 return Step(direction, rate, after)
-            rate *= self.factor
-            after = objective_at(rate * direction)
-        return Step(direction, 0.0, objective)
+        return Step(direction, 0.0, objective, "no step lowered the objective")
 
     @staticmethod
     def _backtrack(

@@ -37,7 +37,7 @@ class Reason(Enum):
     RELATIVE_PROGRESS = "the quadratic hardly falls any more"
     MAX_ITERATIONS = "the iteration cap was reached"
     NEGATIVE_CURVATURE = "a direction with p'Ap <= 0 (or r'Mr <= 0) was found"
-    ZERO_RHS = "b is zero, and so is the solution"
+    ZERO_RHS = "b is zero, or its square underflows to zero; the solution is taken as zero"
     NON_FINITE = "a NaN or an infinity came up"
 
 
@@ -208,8 +208,7 @@ def cg(
         sound = sound & (pAp > 0) & (rz > 0)
         with np.errstate(all="ignore"):  # a zero or a NaN here becomes a reason
             alpha = xp.where(sound, rz / pAp, xp.zeros_like(pAp))  # 0 from then on: x stays
-            x_next = next(spare for spare in buffers if spare is not x and spare is not good)
-            x = _axpy(xp, alpha, p, x, out=x_next)
+            x = _axpy(xp, alpha, p, x, out=_spare(buffers, x, good))
             r -= xp.multiply(alpha, Ap, out=scratch)
             z = apply_M(r)
             rz, rz_before = xp.vdot(r, z), rz
@@ -234,6 +233,11 @@ def cg(
     n = len(quadratics) - 1
     iterates = [(i, iterate) for i, iterate in iterates if i < n]
     return CGResult(good, [*iterates, (n, good)], quadratics, residuals, n_products, reason)
+
+
+def _spare(buffers: list[Array], x: Array, good: Array) -> Array:
+    """Return the buffer that holds neither x nor the last good x: the next x goes there."""
+    return next(spare for spare in buffers if spare is not x and spare is not good)
 
 
 def _axpy(xp: Any, alpha: Array, p: Array, x: Array, out: Array) -> Array:
@@ -272,8 +276,9 @@ def _must_fit(A: Any, b: Array, x0: Array | None, M: Any) -> None:
         found = tuple(getattr(it, "shape", shape))  # None and plain functions have none
         if found != shape:
             raise ValueError(f"cg: {name} has shape {found}, expected {shape}")
-    if b.dtype.kind != "f":
-        raise ValueError(f"cg: b holds {b.dtype}, expected floating numbers")
+    for name, vector in (("b", b), ("x0", x0)):
+        if vector is not None and vector.dtype.kind != "f":
+            raise ValueError(f"cg: {name} holds {vector.dtype}, expected floating numbers")
 
 
 def _as_function(operator: Any) -> Callable[[Array], Array]:

@@ -59,8 +59,10 @@ def upload(which: str, batch: Batch) -> Batch:
 def batches_of(train: Batch, size: int | None, rng: np.random.Generator) -> Iterator[Batch]:
     """Yield batches for ever: all cases as they are, or `size` in a new order each epoch."""
     N = n_cases(train)
-    if size is not None and not 1 <= size <= N:
-        raise ValueError(f"fit: batch_size is {size}, expected 1 to {N}, the number of cases")
+    if size is not None and not (isinstance(size, int) and 1 <= size <= N):
+        raise ValueError(
+            f"fit: batch_size is {size!r}, expected a whole number from 1 to {N}, all cases"
+        )
     return _endless(train, size, rng)
 
 

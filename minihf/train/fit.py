@@ -41,6 +41,7 @@ def fit(
     batch_size: int | None = None,
     test: Batch | None = None,
     params: Params | None = None,
+    state: Any = None,
     seed: int = 0,
     metric: Callable[[Any, Any], Any] | None = None,
     looks: int = 60,
@@ -60,13 +61,16 @@ def fit(
     data : Dataset, or a tuple (x, y)
         Training data; a `Dataset` brings its test data along. Host arrays are uploaded once.
     updates, seconds, epochs : number
-        The budget: one of the three, positive. Seconds are those of the updates.
+        The budget: one of the three, positive. Seconds are those of the updates; the last update
+        is finished.
     batch_size : int, optional
         Cases per update, drawn without replacement epoch by epoch (a rest too small for a batch is
         left out of its epoch); without it, all.
     test : tuple (x, y), optional
     params : Params, optional
         Where to start; without, ``net.init(seed)``.
+    state : object, optional
+        The optimizer's state to go on from, a ``history.state``; without, ``opt.init``.
     seed : int
         Of the initial parameters, the order of the cases, and the optimizer.
     metric : callable of (output, y), optional
@@ -94,6 +98,8 @@ def fit(
     ValueError
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `looks` is
         negative or `give_up_after` not positive.
+    TypeError
+        If `opt`, `loss` or `net` are not what they should be (a class, say, not an object).
 
     Examples
     --------
@@ -105,6 +111,7 @@ def fit(
     >>> history.ended, history.last["train"] < history.records[0]["train"]
     ('5 updates', True)
     """
+    _must_be_trainable(net, loss, opt, params)
     budget = _Budget.of(updates, seconds, epochs)
     for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
         if value < least:
@@ -113,8 +120,9 @@ def fit(
     held_out = test_of(data, test)
     batches = batches_of(train, batch_size, np.random.default_rng(seed))
     params = net.init(seed) if params is None else params
+    state = opt.init(params, seed) if state is None else state
     run = _Run(
-        net, loss, opt, params, opt.init(params, seed), metric or loss.value, train,
+        net, loss, opt, params, state, metric or loss.value, train,
         None if held_out is None else upload("test", held_out),
     )  # fmt: skip
 
@@ -137,6 +145,19 @@ def fit(
     return History(run.records, run.good, run.state, ended)
 
 
+def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
+    for what, it, methods, example in (
+        ("opt", opt, ("init", "step"), "hf.Adam(lr=1e-3)"),
+        ("loss", loss, ("value", "grad"), "hf.SquaredError()"),
+    ):
+        if isinstance(it, type) or not all(hasattr(it, method) for method in methods):
+            raise TypeError(f"fit: {what} is {it!r}; expected an object such as {example}")
+    if isinstance(net, type) or not callable(net):
+        raise TypeError(f"fit: net is {net!r}; expected a layer or a function of (params, x)")
+    if params is None and not hasattr(net, "init"):
+        raise TypeError("fit: net is a function without initial parameters; pass params=")
+
+
 @dataclass
 class _Run:
     """A run in progress: what changes from update to update."""
@@ -156,6 +177,7 @@ class _Run:
     products: int = 0
     cases: int = 0
     rejected: int = 0
+    rose: int = 0
     rejected_in_a_row: int = 0
     records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -179,10 +201,18 @@ class _Run:
         self.cases += report.cases
         self.products += report.products
         self.rejected += not report.accepted
+        self.rose += self._rose(report)
         self.rejected_in_a_row = 0 if report.accepted else self.rejected_in_a_row + 1
         self.report = report
         if math.isfinite(report.objective):
             self.good = before
+
+    def _rose(self, report: Report) -> bool:
+        """Tell whether the objective rose: by this update, or, unmeasured, since the last one."""
+        if report.new_objective is not None:
+            return report.new_objective > report.objective
+        same_cases = self.report is not None and report.cases == n_cases(self.train)
+        return same_cases and self.report is not None and report.objective > self.report.objective
 
     def gave_up(self, patience: int) -> str:
         """Say why there is no point in going on, or nothing."""
@@ -205,6 +235,7 @@ class _Run:
                 "train": train,
                 "test": None if self.test is None else self._means(self.test, self.metric)[0],
                 "rejected": self.rejected,
+                "rose": self.rose,
                 "objective": None if report is None else report.objective,
                 "lam": None if report is None else report.lam,
                 "rho": None if report is None else report.rho,
@@ -223,6 +254,8 @@ class _Run:
         if report is not None and report.lam is not None:
             speed = self.products / max(self.seconds, 1e-9)
             parts += [f"lam {report.lam:.2g}", f"cg {report.iterations}", f"{speed:.0f} products/s"]
+        if self.rose:
+            parts.append(f"rose {self.rose}x")
         if report is not None and report.problem:
             parts.append(report.problem)
         return ", ".join(parts)
@@ -255,8 +288,8 @@ class _Budget:
                 f"got {', '.join(given) or 'none'}"
             )
         ((kind, amount),) = given.items()
-        if not amount > 0:
-            raise ValueError(f"fit: {kind} must be positive, got {amount}")
+        if isinstance(amount, str) or not amount > 0:
+            raise ValueError(f"fit: {kind} must be a positive number, got {amount!r}")
         return cls(kind, amount)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,15 @@ class History:
     Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
     ``products`` (with the curvature), ``data_passes`` (cases of the gradients over the training
     set's size), ``train`` and ``test`` (the metric; None without test data), and of the last update
-    ``objective``, ``lam``, ``rho``, ``iterations``, ``rejected`` (updates so far) and ``problem``.
+    ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the updates so far how
+    many were ``rejected`` and in how many the objective ``rose``.
 
     Attributes
     ----------
     records : list of dict
     params : Params or None
-        The last good parameters (None for a history read from a file).
+        The last parameters at which the loss was seen to be finite (None for a history read from a
+        file); after a run that blew up, not those of the last record.
     state : object
         The optimizer's state, to go on from.
     ended : str
@@ -57,6 +59,9 @@ class History:
 
     def column(self, name: str) -> list[Any]:
         """Return one value of every record."""
+        known = self.records[0] if self.records else {}
+        if name not in known:
+            raise KeyError(f"no column {name!r}; there are: {', '.join(known)}")
         return [record[name] for record in self.records]
 
     def __len__(self) -> int:
@@ -92,13 +97,20 @@ class History:
 
 @contextmanager
 def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Open a log and give a function that appends a record at once; without a path, nothing."""
+    """Give a function that writes a record at once; it opens the log when it has the first."""
     if path is None:
         yield lambda record: None
         return
-    with Path(path).open("w", encoding="utf-8") as file:
+    with ExitStack() as stack:
+        file = None
 
         def write(record: dict[str, Any]) -> None:
+            nonlocal file
+            if file is None:  # not before there is something to write: an old log may be there
+                try:
+                    file = stack.enter_context(Path(path).open("w", encoding="utf-8"))
+                except OSError as error:
+                    raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None
             file.write(_as_line(record))
             file.flush()
 

@@ -137,10 +137,11 @@ def test_a_fixed_set_takes_no_seed(name):
 
 
 def test_a_seed_is_a_non_negative_integer():
-    with pytest.raises(ValueError, match="'curves': the seed is -1, but must be 0 or more"):
+    with pytest.raises(ValueError, match="'curves': the seed is -1, but must be 0, 1"):
         load("curves", seed=-1)
-    with pytest.raises(TypeError):
-        load("curves", seed="../../elsewhere")
+    for seed in ("../../elsewhere", 1.5):
+        with pytest.raises(ValueError, match=f"the seed is {seed!r}, but must be 0, 1"):
+            load("curves", seed=seed)
 
 
 # The embedded sets ----------------------------------------------------------------------------

@@ -135,10 +135,36 @@ def test_paths_that_do_not_meet_are_reported_with_both_shapes():
         net(net.init(0), np.ones((5, 4), np.float32))
 
 
-@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2)])
-def test_sizes_below_one_are_refused(sizes):
-    with pytest.raises(ValueError, match="_features must be 1 or more"):
+@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2), (True, 2)])
+def test_sizes_are_whole_numbers_from_one(sizes):
+    with pytest.raises(ValueError, match="_features must be a whole number from 1"):
         hf.Dense(*sizes)
+    assert hf.Dense(np.int64(3), 2).init(0)["W"].shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["0", "a.b", ""])
+def test_a_name_that_would_hide_another_layer_is_refused(name):
+    with pytest.raises(ValueError, match="a layer cannot be called"):
+        hf.Sequential(hf.Dense(2, 3), **{name: hf.Dense(3, 2)})
+
+
+@pytest.mark.parametrize("thing", [hf.Tanh, [hf.Tanh()], "tanh"])
+def test_what_is_no_layer_is_refused_by_its_place(thing):
+    with pytest.raises(TypeError, match=r"Sequential: '1' is .*, expected a layer such as hf.Tanh"):
+        hf.Sequential(hf.Dense(2, 3), thing)
+
+
+def test_data_that_would_widen_the_weights_are_refused():
+    net = hf.Sequential(code=hf.Dense(3, 2))
+    with pytest.raises(ValueError, match=r"Dense 'code': x is float64, W is float32; convert"):
+        net(net.init(0), np.ones((4, 3)))
+    with pytest.raises(TypeError, match="Dense 'code': x is a list, expected an array"):
+        net(net.init(0), [[1.0, 2.0, 3.0]])
+
+
+def test_an_empty_batch_gives_an_empty_output():
+    net = hf.Sequential(hf.Flatten(), hf.Dense(6, 2))
+    assert net(net.init(0), np.zeros((0, 2, 3), np.float32)).shape == (0, 2)
 
 
 def test_an_empty_sequential_is_refused():

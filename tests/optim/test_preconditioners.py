@@ -100,3 +100,18 @@ def test_a_parameter_without_gradient_or_shift_does_not_divide_by_zero():
     partition = hf.Partition.of(lin.params, "network")
     diagonal = SquaredGradients()(lin, hf.SquaredError(), y, partition, 0.0)["network"]
     assert np.isfinite(diagonal @ np.ones(lin.params.size)).all()
+
+
+def test_cases_that_are_no_longer_the_first_axis_are_not_taken_for_cases():
+    rng = np.random.default_rng(0)
+    params = hf.Params.from_dict({"W": rng.standard_normal((3, 2)), "b": rng.standard_normal(2)})
+
+    def net(params, x):                                  # (N, P, D) -> (N P, D) -> (N, P, M)
+        rows = ops.dense(ops.reshape(ops.mul(x, 1.0), (-1, 3)), params["W"], params["b"])
+        return ops.reshape(rows, (len(x), -1, 2))
+
+    x, y = rng.standard_normal((4, 5, 3)), rng.standard_normal((4, 5, 2))
+    lin = hf.linearize(net, params, x)
+    with pytest.warns(RuntimeWarning, match="no per-case gradients for W, b"):
+        squares = mean_squared_gradients(lin, hf.SquaredError(), y)
+    assert (squares.vector == 1).all()

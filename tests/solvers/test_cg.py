@@ -335,3 +335,30 @@ def test_what_happens_between_two_looks_is_seen_all_the_same(cadence):
 def test_bad_arguments_are_refused_in_one_line(arguments, message):
     with pytest.raises(ValueError, match=f"^cg: {message}$"):
         hf.cg(**({"A": np.eye(3), "b": np.ones(3)} | arguments))
+
+
+def test_the_window_of_martens_rule_rounds_up_in_long_solves():
+    """At i = 101 it is 11, where the gain still is; a window of 10 would see none, and stop."""
+    quadratics = [-1.0] * 91 + [-100.0] * 11
+    assert len(quadratics) - 1 == 101
+    assert hf.RelativeProgress(tolerance=0.05)(quadratics, []) is None
+
+
+def test_a_preconditioner_that_turns_indefinite_in_mid_solve_is_a_reason():
+    rng = np.random.default_rng(0)
+    A = np.diag(np.arange(1.0, 9.0))
+    calls = []
+
+    def M(r):
+        calls.append(1)
+        return r if len(calls) < 3 else -r
+
+    result = hf.cg(A, rng.standard_normal(8), M=M, stop=hf.RelativeResidual(1e-12))
+    assert result.reason is hf.Reason.NEGATIVE_CURVATURE
+    assert np.isfinite(result.x).all()
+    assert result.quadratics[-1] < 0
+
+
+def test_an_integer_start_is_refused():
+    with pytest.raises(ValueError, match="cg: x0 holds int64, expected floating numbers"):
+        hf.cg(np.eye(3), np.ones(3), x0=np.zeros(3, int))

@@ -14,7 +14,7 @@ import minihf as hf
 
 KEYS = {
     *("updates", "seconds", "products", "data_passes", "train", "test", "rejected"),
-    *("objective", "lam", "rho", "iterations", "problem"),
+    *("objective", "lam", "rho", "iterations", "problem", "rose"),
 }
 ROUNDING = 1e-6       # relative, float32: a mean in another order
 
@@ -27,9 +27,9 @@ ROUNDING = 1e-6       # relative, float32: a mean in another order
     [
         ({}, "got none"),
         ({"updates": 1, "epochs": 1}, "got updates, epochs"),
-        ({"updates": 0}, "updates must be positive, got 0"),
-        ({"seconds": -1.0}, "seconds must be positive, got -1.0"),
-        ({"epochs": math.nan}, "epochs must be positive, got nan"),
+        ({"updates": 0}, "updates must be a positive number, got 0"),
+        ({"seconds": -1.0}, "seconds must be a positive number, got -1.0"),
+        ({"epochs": math.nan}, "epochs must be a positive number, got nan"),
     ],
 )
 def test_there_is_exactly_one_budget_and_it_is_positive(budget, message, fit):
@@ -196,9 +196,9 @@ def test_data_that_are_not_finite_are_refused_naming_the_case(which, name, part,
         fit(updates=1, **argument)
 
 
-@pytest.mark.parametrize("size", [0, -1, 13])
+@pytest.mark.parametrize("size", [0, -1, 13, 4.0])
 def test_a_batch_size_that_does_not_fit_is_refused(size, fit):
-    with pytest.raises(ValueError, match=f"batch_size is {size}, expected 1 to 12"):
+    with pytest.raises(ValueError, match=f"batch_size is {size}, expected a whole .* 1 to 12"):
         fit(updates=1, batch_size=size)
 
 
@@ -242,16 +242,18 @@ def test_the_log_has_every_record_at_once_and_replaces_the_old_one(fit, hooked, 
 
 def test_a_log_that_cannot_be_written_is_refused_before_any_update(fit, hooked, tmp_path):
     opt = hooked(hf.SGD(0.1), lambda *_: None)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match=r"cannot write the log '.*log.jsonl': No such file"):
         fit(opt, updates=1, log=tmp_path / "nowhere" / "log.jsonl")
     assert opt.updates == 0
 
 
-@pytest.mark.parametrize("argument", [{"batch_size": 99}, {"updates": -1}])
+@pytest.mark.parametrize(
+    "argument", [{"batch_size": 99}, {"updates": -1}, {"net": hf.Dense(4, 2)}]
+)
 def test_a_run_that_is_refused_leaves_an_old_log_alone(argument, fit, tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text("{}\n")
-    with pytest.raises(ValueError, match="fit"):
+    with pytest.raises(ValueError, match=r"fit|Dense"):
         fit(**({"updates": 1, "log": path} | argument))
     assert path.read_text() == "{}\n"
 
@@ -343,7 +345,10 @@ def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(fit, hooke
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_second_ctrl_c_stops_it_at_once(fit, hooked):
+def test_a_second_ctrl_c_stops_it_at_once(fit, hooked, monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell may ignore it
+    monkeypatch.setattr(signal, "default_int_handler", before)
+
     def insist(number, *_):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -381,3 +386,59 @@ def test_without_the_bar_nothing_is_printed(fit, capsys):
 def test_the_bar_tells_of_trouble(fit, capsys):
     fit(hf.SGD(1e30), updates=20, progress=True)
     assert "update rejected" in capsys.readouterr().err
+
+
+# Going on, and wrong arguments ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opt", [hf.Adam(0.01), hf.papers.martens2010(lam=1.0)])
+def test_going_on_from_a_state_is_never_having_stopped(opt, fit):
+    whole = fit(opt, updates=6)
+    first = fit(opt, updates=2)
+    second = fit(opt, updates=4, params=first.params, state=first.state)
+    np.testing.assert_array_equal(second.params.vector, whole.params.vector)
+
+
+def test_every_rise_of_the_objective_is_counted_between_looks_too(fit):
+    opt = hf.papers.zhang2017(alpha=2.2, lam=0.01)
+    often, seldom = (fit(opt, updates=20, looks=looks) for looks in (20, 1))
+    assert often.last["rose"] == seldom.last["rose"] > 0
+    assert often.last["rose"] >= sum(r["problem"] == "the objective rose" for r in often) > 0
+
+
+def test_full_batch_descent_counts_its_rises(fit):
+    assert fit(hf.SGD(20.0), updates=10).last["rose"] > 0
+    assert fit(hf.SGD(1e-3), updates=10).last["rose"] == 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ({"opt": hf.papers.martens2010}, "opt is <function martens2010.*; expected an object such"),
+        ({"opt": hf.Adam}, "opt is <class .*; expected an object such as hf.Adam"),
+        ({"opt": "adam"}, "opt is 'adam'; expected an object"),
+        ({"loss": hf.SquaredError}, "loss is <class .*; expected an object such as hf.Squ"),
+        ({"net": lambda params, x: x}, "pass params="),
+        ({"net": hf.Tanh}, "net is <class .*; expected a layer"),
+    ],
+)
+def test_what_is_no_network_loss_or_optimizer_is_named(argument, expected, fit):
+    with pytest.raises(TypeError, match=expected):
+        fit(updates=1, **argument)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ((np.ones((2, 3), np.float32),), "a batch is a tuple .*, got a tuple of 1"),
+        ((np.ones((2, 3), np.float32), None), "holds arrays, got NoneType"),
+    ],
+)
+def test_data_that_are_no_pair_of_arrays_are_refused(data, expected, fit):
+    with pytest.raises(ValueError, match=expected):
+        fit(updates=1, data=data)
+
+
+def test_an_unknown_column_is_refused_with_the_known_ones(fit):
+    with pytest.raises(KeyError, match="no column 'loss'; there are: updates, seconds"):
+        fit(updates=1).column("loss")

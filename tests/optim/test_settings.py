@@ -1,0 +1,77 @@
+"""Settings: plain floats, whatever they were given as, and refused outside of their ranges."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minihf as hf
+from minihf.optim import (
+    BacktrackingArmijo,
+    ConjugateGradients,
+    Constant,
+    CycledChunks,
+    FixedStep,
+    LevenbergMarquardt,
+    Prefix,
+    SquaredGradients,
+)
+
+number = np.float64(0.1)
+
+
+@pytest.mark.parametrize(
+    "opt",
+    [
+        hf.SGD(lr=number, momentum=number, l2=number),
+        hf.SGD(lr=number, momentum=number, nesterov=True),
+        hf.Adam(lr=number, beta1=number, l2=number),
+        hf.papers.zhang2017(alpha=number, lam=number, warm_start=number),
+        hf.papers.martens2010(lam=number, l2=number, warm_start=number),
+    ],
+    ids=["sgd", "nesterov", "adam", "zhang2017", "martens2010"],
+)
+def test_numpy_numbers_as_settings_leave_float32_alone(opt, problem, run):
+    p = problem(dtype=np.float32)
+    params, state, _ = run(opt, p, 2)
+    assert params.dtype == np.float32
+    arrays = [value for value in vars(state).values() if isinstance(value, np.ndarray)]
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: hf.SGD(lr=0), "SGD: lr must be positive, got 0.0"),
+        (lambda: hf.SGD(lr="fast"), "SGD: lr is 'fast', not a number"),
+        (lambda: hf.SGD(momentum=1), r"SGD: momentum must be in \[0, 1\), got 1.0"),
+        (lambda: hf.Adam(eps=-1), "Adam: eps must be positive"),
+        (lambda: hf.Adam(l2=-1), "Adam: l2 must be 0 or more"),
+        (lambda: Constant(-1), "Constant: initial must be 0 or more, got -1.0"),
+        (lambda: LevenbergMarquardt(math.nan), "LevenbergMarquardt: initial must be 0 or more"),
+        (lambda: LevenbergMarquardt(boost=0.5), "boost must be 1 or more, got 0.5"),
+        (lambda: LevenbergMarquardt(low=0.9, high=0.1), "low 0.9 must not be above high 0.1"),
+        (lambda: FixedStep(-0.1), "FixedStep: alpha must be positive, got -0.1"),
+        (lambda: BacktrackingArmijo(factor=1), r"factor must be in \(0, 1\), got 1.0"),
+        (lambda: ConjugateGradients(max_iters=0), "max_iters must be 1 or more, got 0"),
+        (lambda: CycledChunks(0), "CycledChunks: count must be 1 or more"),
+        (lambda: Prefix(2), r"Prefix: fraction must be in \(0, 1\], got 2.0"),
+        (lambda: SquaredGradients(-1), "SquaredGradients: exponent must be positive"),
+        (lambda: hf.HessianFree(l2=-1), "HessianFree: l2 must be 0 or more"),
+        (lambda: hf.HessianFree(damping=3.0), "damping is 3.0; expected something like Constant"),
+        (lambda: hf.HessianFree(sampling=0.25), "sampling is 0.25; expected something like Prefix"),
+        (lambda: hf.HessianFree(step_rule=0.1), "step_rule is 0.1; expected something like Fixed"),
+        (lambda: hf.HessianFree(curvature="ggn"), "curvature is 'ggn'; expected .* hf.GGN"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_named_before_any_work(make, expected):
+    with pytest.raises((TypeError, ValueError), match=expected):
+        make()
+
+
+def test_lam_never_reaches_zero_from_where_no_factor_leads_back():
+    rule = LevenbergMarquardt(1e-19)
+    lam = 1e-19
+    for _ in range(100):
+        lam = rule.update(lam, 1.0)
+    assert lam == rule.minimum > 0

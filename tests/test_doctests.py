@@ -1,0 +1,24 @@
+"""The examples in the docstrings run and print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import minihf
+
+MODULES = [info.name for info in pkgutil.walk_packages(minihf.__path__, "minihf.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_hold(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = doctest.testmod(importlib.import_module(name))
+    assert not result.failed
+
+
+def test_the_main_modules_have_examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for name in ("params", "tape", "losses", "curvature.ggn", "solvers.cg", "train.fit"):
+        assert any(t.examples for t in finder.find(importlib.import_module(f"minihf.{name}")))
