@@ -17,10 +17,7 @@ DOCS = ROOT / "docs"
 
 NO_API = {"minihf.cli", "minihf.train.console"}  # for the terminal, not for programs
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not DOCS.is_dir(), reason="no docs/ beside the tests"),
-]
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="no docs/ beside the tests")
 
 
 def pages(docs):
