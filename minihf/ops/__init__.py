@@ -1,7 +1,8 @@
 """The primitives that networks are built from, each with its four rules.
 
-`elementwise`, `shape` and `linalg` hold the small ones; `dense` and `conv` are fused ones that the layers
-call, and `pool` makes images smaller. All take arrays or traced values and return the same.
+`elementwise`, `shape` and `linalg` hold the small ones; `dense` and `conv` are the fused ones that
+the layers call, and `pool` makes images smaller. All take arrays or traced values and return the
+same.
 """
 
 import sys

@@ -39,14 +39,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, TypeAlias
 
-from minihf.backend import Array, add_gemm, add_into, array_module, gemm
+from minihf.backend import Array, add_gemm, array_module, gemm
 from minihf.op import Op
 
 __all__ = ["CHUNK", "Windows", "conv2d", "conv2d_fault", "pair"]
 
 Pair: TypeAlias = tuple[int, int]
+Term: TypeAlias = tuple[Any, Any]
 
 CHUNK = 2**20
 """Bytes of columns that are filled at a time on a CPU: what its caches hold. One case at least."""
@@ -66,10 +68,10 @@ class Conv2dOp(Op):
         fault = conv2d_fault(x.shape, W.shape, self.stride, self.padding)
         if fault:
             raise ValueError(f"conv2d: {fault}")
-        F = W.shape[0]
-        small = W[0].size <= 2 * F                      # few channels in: cols(x) is kept whole
-        cols = self._windows(x, W).all_columns(x) if small else None
-        return self._correlate([(x, W)], b, cols), (x, W, cols)                 # (N, F, OH, OW)
+        framed = self._windows(x.shape, W).framed(x)
+        few_channels = W[0].size <= 2 * len(W)
+        cols = framed.columns() if few_channels else None
+        return self._correlate([(framed, W)], b, cols), (framed, W, cols)       # (N, F, OH, OW)
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
         """R{y} = R{x} * W + x * R{W} + R{b}."""
@@ -77,8 +79,8 @@ class Conv2dOp(Op):
         Rx, RW, Rb = Rinputs
         terms = _there((Rx, W), (x, RW))
         if not terms:
-            OH, OW = self._windows(x, W).count
-            return array_module(Rb).broadcast_to(Rb[:, None, None], (len(x), len(W), OH, OW))
+            shape = (x.shape[0], len(W), *self._windows(x.shape, W).count)
+            return array_module(Rb).broadcast_to(Rb[:, None, None], shape)
         return self._correlate(terms, Rb, cols if Rx is None else None)
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
@@ -86,7 +88,7 @@ class Conv2dOp(Op):
         x, W, cols = residuals
         for_x, for_W, for_b = needs
         return (
-            self._transpose_in_x([(u, W)], x) if for_x else None,
+            self._transpose_in_x([(u, W)], x.shape) if for_x else None,
             self._transpose_in_W(None, x, u, W, cols) if for_W else None,
             u.sum(axis=0).sum(axis=(1, 2)) if for_b else None,
         )
@@ -106,7 +108,7 @@ class Conv2dOp(Op):
         Rux = RuW = Rub = None
         terms = _there((Ru, W), (u, RW))
         if for_x and terms:
-            Rux = self._transpose_in_x(terms, x)
+            Rux = self._transpose_in_x(terms, x.shape)
         if for_W and Ru is not None:
             RuW = self._transpose_in_W(None, x, Ru, W, cols)
         if for_W and Rx is not None:
@@ -120,10 +122,9 @@ class Conv2dOp(Op):
     def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
         """a = cols(x) (N, OH OW, C KH KW),  s = u (N, OH OW, F). Here cols(x) is whole."""
         x, W, _ = residuals
-        N, (F, C, KH, KW) = len(x), W.shape
-        cols = self._windows(x, W).all_columns(x).reshape(N, -1, KH, KW, C)
-        a = cols.transpose(0, 1, 4, 2, 3).reshape(N, -1, C * KH * KW)
-        return a, _channels_last(u).reshape(N, -1, F)
+        N, (F, C, KH, KW) = x.shape[0], W.shape
+        a = x.columns().reshape(N, -1, KH, KW, C).transpose(0, 1, 4, 2, 3)
+        return a.reshape(N, -1, C * KH * KW), _channels_last(u).reshape(N, -1, F)
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """W' is the matrix, once it has only two axes."""
@@ -131,82 +132,72 @@ class Conv2dOp(Op):
 
     # The three maps
 
-    def _correlate(
-        self, terms: Sequence[tuple[Array, Array]], b: Any = None, cols: Any = None
-    ) -> Array:
+    def _correlate(self, terms: Sequence[Term], b: Any = None, cols: Any = None) -> Array:
         """Sum x * W over the terms, and add b: [cols(x1) cols(x2)] [W1; W2] + b, eq. (1)."""
         images, weights = [x for x, _ in terms], [W for _, W in terms]
-        xp, windows, F = array_module(*images), self._windows(images[0], weights[0]), len(weights[0])
+        N, F = len(images[0]), len(weights[0])
+        windows = self._windows(images[0].shape, weights[0])
         matrix = _stacked([W.transpose(2, 3, 1, 0).reshape(-1, F) for W in weights])
-        bias = [] if b is None else [b]
-        y = xp.empty(
-            (len(images[0]), *windows.count, F), dtype=xp.result_type(*images, *weights, *bias)
-        )
+        xp, bias = array_module(matrix), [] if b is None else [b]
+        dtype = xp.result_type(*(x.dtype for x in [*images, *weights, *bias]))
+        y = xp.empty((N, *windows.count, F), dtype=dtype)
+        # b for a whole image: adding F numbers pixel by pixel would take several times longer.
+        bias = [xp.tile(b, y[0].size // F) for b in bias]
         for some, chunk in windows.columns(images, cols):
             gemm(chunk, matrix, out=y[some].reshape(-1, F))
-            if b is not None:
-                # An image at a time: adding F numbers pixel by pixel would take several times longer.
-                whole_images = y[some].reshape(-1, y[0].size)
-                whole_images += xp.tile(b, y[0].size // F)
+            for b in bias:
+                rows = y[some].reshape(-1, b.size)
+                rows += b
         return _channels_second(y)
 
-    def _transpose_in_x(self, terms: Sequence[tuple[Array, Array]], x: Array) -> Array:
+    def _transpose_in_x(self, terms: Sequence[Term], x_shape: tuple[int, ...]) -> Array:
         """Sum u *' W over the terms: a convolution of u that gives all phases, eq. (2)."""
         cotangents, weights = [u for u, _ in terms], [W for _, W in terms]
-        xp, (N, C, H, width) = array_module(*cotangents), x.shape
-        (sh, sw), (KH, KW) = self.stride, weights[0].shape[2:]
-        (first_h, size_h), (first_w, size_w) = (
-            _slots(KH, sh, self.padding[0]),
-            _slots(KW, sw, self.padding[1]),
-        )
+        (N, C, H, width), (sh, sw) = x_shape, self.stride
+        (KH, KW), (ph, pw) = weights[0].shape[2:], self.padding
+        (top, rows), (left, columns) = _slots(KH, sh, ph), _slots(KW, sw, pw)
         qh, qw = -(-H // sh), -(-width // sw)
-        windows = Windows((size_h, size_w), (1, 1), (first_h, first_w), (qh, qw))
+        windows = Windows((rows, columns), (1, 1), (top, left), (qh, qw))
         matrix = _stacked([self._phases(W, windows) for W in weights])
-        dtype = xp.result_type(*cotangents, *weights)
-        c = xp.empty((N, H, width, C), dtype=dtype)
-        for some, chunk in windows.columns(cotangents):
+        xp = array_module(matrix)
+        dtype = xp.result_type(*(array.dtype for array in [*cotangents, *weights]))
+        c = xp.empty((N, qh, sh, qw, sw * C), dtype=dtype)
+        for some, chunk in windows.columns(cotangents, results=sh * sw * C):
             if self.stride == (1, 1):
                 gemm(chunk, matrix, out=c[some].reshape(-1, C))
-                continue
-            phases = gemm(chunk, matrix).reshape(-1, qh, qw, sh, sw * C)
-            image = phases.transpose(0, 1, 3, 2, 4).reshape(-1, qh * sh, qw * sw, C)
-            c[some] = image[:, :H, :width]
-        return _channels_second(c)
+            else:
+                phases = gemm(chunk, matrix).reshape(-1, qh, qw, sh, sw * C)
+                c[some] = phases.swapaxes(2, 3)
+        return _channels_second(c.reshape(N, qh * sh, qw * sw, C)[:, :H, :width])
 
     def _phases(self, W: Array, windows: Windows) -> Array:
         """Place the taps k = a + p - s d of each phase a at the slots d of a window of u."""
         F, C, KH, KW = W.shape
         (sh, sw), (ph, pw) = self.stride, self.padding
-        (Dh, Dw), (first_h, first_w) = windows.size, windows.first
-        taps = array_module(W).zeros((Dh, Dw, F, sh, sw, C), dtype=W.dtype)
-        for dh in range(Dh):
-            for dw in range(Dw):
-                for ah in range(sh):
-                    for aw in range(sw):
-                        k, m = ah + ph - sh * (first_h + dh), aw + pw - sw * (first_w + dw)
-                        if 0 <= k < KH and 0 <= m < KW:
-                            taps[dh, dw, :, ah, aw] = W[:, :, k, m]
-        return taps.reshape(Dh * Dw * F, sh * sw * C)
+        (rows, columns), (top, left) = windows.size, windows.first
+        taps = array_module(W).zeros((rows, columns, F, sh, sw, C), dtype=W.dtype)
+        for i, j, a, e in product(range(rows), range(columns), range(sh), range(sw)):
+            k, m = a + ph - sh * (top + i), e + pw - sw * (left + j)
+            if 0 <= k < KH and 0 <= m < KW:
+                taps[i, j, :, a, e] = W[:, :, k, m]
+        return taps.reshape(rows * columns * F, sh * sw * C)
 
     def _transpose_in_W(
-        self, total: Array | None, x: Array, u: Array, W: Array, cols: Any = None
+        self, total: Array | None, x: Any, u: Array, W: Array, cols: Any = None
     ) -> Array:
         """Add x *" u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
         F, C, KH, KW = W.shape
         u = _channels_last(u)
-        matrix = None if total is None else total.transpose(2, 3, 1, 0).reshape(-1, F)
-        for some, chunk in self._windows(x, W).columns([x], cols):
+        matrix: Any = None if total is None else total.transpose(2, 3, 1, 0).reshape(-1, F)
+        for some, chunk in self._windows(x.shape, W).columns([x], cols):
             matrix = add_gemm(matrix, chunk.T, u[some].reshape(-1, F))
         return matrix.reshape(KH, KW, C, F).transpose(3, 2, 0, 1)
 
-    def _windows(self, x: Array, W: Array) -> Windows:
+    def _windows(self, x_shape: Sequence[int], W: Array) -> Windows:
         """Where the windows of x lie that the output's pixels look at."""
-        kernel, (ph, pw) = W.shape[2:], self.padding
-        count = [
-            (length + 2 * p - k) // s + 1
-            for length, p, k, s in zip(x.shape[2:], self.padding, kernel, self.stride, strict=True)
-        ]
-        return Windows(kernel, self.stride, (-ph, -pw), (count[0], count[1]))
+        (KH, KW), (sh, sw), (ph, pw) = W.shape[2:], self.stride, self.padding
+        count = (x_shape[2] + 2 * ph - KH) // sh + 1, (x_shape[3] + 2 * pw - KW) // sw + 1
+        return Windows((KH, KW), self.stride, (-ph, -pw), count)
 
 
 @dataclass(frozen=True)
@@ -221,68 +212,92 @@ class Windows:
     first: Pair
     count: Pair
 
+    def framed(self, x: Array) -> Framed:
+        """Copy all images (N, C, H, W) into frames of zeros."""
+        C, H, width = x.shape[1:]
+        frame = self._frame(len(x), C, array_module(x), x.dtype)
+        inside, part = self._overlap(H, width)
+        frame[:, *inside] = _channels_last(x)[:, *part]
+        return Framed(tuple(x.shape), self._seen(frame))
+
     def columns(
-        self, images: Sequence[Array], known: Array | None = None
+        self, images: Sequence[Any], known: Array | None = None, results: int = 0
     ) -> Iterator[tuple[slice, Array]]:
         """Yield ``(cases, columns)``, chunk by chunk: a row for each window, the images abreast.
 
         The array is a buffer: good until the next. Its columns are sorted by image, row of the
         window, column of the window and channel. `known` columns of all cases are not made again.
+        `results` is how many numbers the caller makes of each row, to be held beside it.
         """
         if known is not None:
             yield slice(None), known
             return
-        xp, N = array_module(*images), len(images[0])
-        last = [_channels_last(x) for x in images]
-        dtype, C = xp.result_type(*images), last[0].shape[3]
+        xp = array_module(*(x.seen if isinstance(x, Framed) else x for x in images))
+        dtype = xp.result_type(*(x.dtype for x in images))
+        N, C, H, width = images[0].shape
         row = len(images) * self.size[0] * self.size[1] * C
-        bytes_per_case = self.count[0] * self.count[1] * row * dtype.itemsize
+        bytes_per_case = self.count[0] * self.count[1] * max(row, results) * dtype.itemsize
         limit = CHUNK if xp.__name__ == "numpy" else CHUNK_ELSEWHERE
         cases = max(1, min(N, limit // bytes_per_case))
-        padded = self._frame(cases, C, xp, dtype)
-        seen = self._look(padded)
+        frame = self._frame(cases, C, xp, dtype)
+        seen = self._seen(frame)
+        inside, part = self._overlap(H, width)
         buffer = xp.empty((cases, *self.count, len(images), *seen.shape[3:]), dtype=dtype)
         for start in range(0, N, cases):
-            n = min(cases, N - start)
-            for i, x in enumerate(last):
-                self._put(padded, x[start : start + n])
-                buffer[:n, :, :, i] = seen[:n]
-            yield slice(start, start + n), buffer[:n].reshape(-1, row)
-
-    def all_columns(self, x: Array) -> Array:
-        """Return the columns of all cases at once."""
-        xp, x = array_module(x), _channels_last(x)
-        padded = self._frame(len(x), x.shape[3], xp, x.dtype)
-        self._put(padded, x)
-        return self._look(padded).reshape(-1, self.size[0] * self.size[1] * x.shape[3])
+            some, n = slice(start, start + cases), min(cases, N - start)
+            for i, x in enumerate(images):
+                if isinstance(x, Framed):
+                    buffer[:n, :, :, i] = x.seen[some]
+                else:
+                    frame[:n, *inside] = _channels_last(x)[some, *part]
+                    buffer[:n, :, :, i] = seen[:n]
+            yield some, buffer[:n].reshape(-1, row)
 
     def _frame(self, cases: int, C: int, xp: Any, dtype: Any) -> Array:
         """Return zeros for the part of the plane that the windows cover."""
-        height, width = (
-            step * (count - 1) + size
-            for size, step, count in zip(self.size, self.step, self.count, strict=True)
-        )
+        height = self.step[0] * (self.count[0] - 1) + self.size[0]
+        width = self.step[1] * (self.count[1] - 1) + self.size[1]
         return xp.zeros((cases, height, width, C), dtype=dtype)
 
-    def _put(self, padded: Array, x: Array) -> None:
-        """Write the part of the image that the windows cover into its place."""
-        (top, rows), (left, columns) = (
-            _overlap(first, length, whole)
-            for first, length, whole in zip(
-                self.first, padded.shape[1:3], x.shape[1:3], strict=True
-            )
-        )
-        padded[: len(x), top, left] = x[:, rows, columns]
+    def _overlap(self, H: int, width: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Return what the frame and an image share: its place in the one, and in the other."""
+        inside, part = [], []
+        for axis, length in enumerate((H, width)):
+            first, covered = self.first[axis], self.step[axis] * (self.count[axis] - 1)
+            start = min(max(first, 0), length)
+            stop = max(start, min(first + covered + self.size[axis], length))
+            inside.append(slice(start - first, stop - first))
+            part.append(slice(start, stop))
+        return (inside[0], inside[1]), (part[0], part[1])
 
-    def _look(self, padded: Array) -> Array:
-        """Return all windows as a view: (cases, *count, rows, columns C)."""
-        C = padded.shape[3]
-        case, row, column, item = padded.strides
-        return array_module(padded).lib.stride_tricks.as_strided(
-            padded,
-            shape=(len(padded), *self.count, self.size[0], self.size[1] * C),
+    def _seen(self, frame: Array) -> Array:
+        """Return what the windows see of a frame, as a view: (cases, *count, rows, columns C)."""
+        case, row, column, item = frame.strides
+        return array_module(frame).lib.stride_tricks.as_strided(
+            frame,
+            shape=(len(frame), *self.count, self.size[0], self.size[1] * frame.shape[3]),
             strides=(case, self.step[0] * row, self.step[1] * column, row, item),
         )
+
+
+@dataclass(frozen=True)
+class Framed:
+    """Images with the zeros around them in place, and what windows see of them, as a view."""
+
+    shape: tuple[int, ...]
+    seen: Array
+
+    @property
+    def dtype(self) -> Any:
+        """The images' dtype."""
+        return self.seen.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def columns(self) -> Array:
+        """Return the columns of all cases: (N OH OW, KH KW C)."""
+        return self.seen.reshape(-1, self.seen.shape[3] * self.seen.shape[4])
 
 
 def conv2d_fault(
@@ -316,7 +331,7 @@ def pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _there(*terms: tuple[Any, Any]) -> list[tuple[Array, Array]]:
+def _there(*terms: Term) -> list[Term]:
     """Keep the terms in which nothing is None."""
     return [(a, b) for a, b in terms if a is not None and b is not None]
 
@@ -329,13 +344,6 @@ def _slots(K: int, s: int, p: int) -> Pair:
     """Return the first d, and how many, for which a phase a < s has a tap 0 <= a + p - s d < K."""
     first, last = -((K - 1 - p) // s), (s - 1 + p) // s
     return first, last - first + 1
-
-
-def _overlap(first: int, length: int, whole: int) -> tuple[slice, slice]:
-    """Return the pixels that [first, first + length) shares with an image, in either's count."""
-    start = min(max(first, 0), whole)
-    stop = max(start, min(first + length, whole))
-    return slice(start - first, stop - first), slice(start, stop)
 
 
 def _channels_last(x: Array) -> Array:
@@ -372,8 +380,9 @@ def conv2d(x: Any, W: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     Cost: of the size of one forward pass, one product forward, at most two in each of `rop` and
     `vjp`, four in `rvjp`. For a stride s that does not divide the kernel, the cotangent of x costs
     s^2 ceil(K / s)^2 / K^2 as much. Memory beyond the results: `CHUNK` bytes of columns (one case
-    at least) and less than that of padded images. The linearization keeps x, and where
-    C KH KW <= 2 F all columns, at most twice the size of the output.
+    at least), for a stride's phases as much again at most, and the chunk's padded images. The
+    linearization keeps x, padded, and where C KH KW <= 2 F all columns: at most twice the size of
+    the output.
 
     Examples
     --------

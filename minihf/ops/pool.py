@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minihf.backend import Array, array_module
+from minihf.backend import Array, add_into, array_module
 from minihf.op import LinearOp, Op
 from minihf.ops.conv import Pair, pair
 
@@ -54,30 +54,30 @@ class MaxPool2dOp(Pool, Op):
 
     def forward(self, x: Array) -> tuple[Array, Any]:
         self.check("max_pool2d", x.shape)
-        xp, y = array_module(x), None
+        first, *others = self.pixels(x)
+        y = first.copy(order="K")
+        for pixel in others:
+            y = array_module(x).where(pixel.real > y.real, pixel, y)
+        m, taken = [], y.real != y.real                                 # nowhere yet
         for pixel in self.pixels(x):
-            y = pixel if y is None else xp.where(pixel.real > y.real, pixel, y)
-        y = y.copy() if self.kernel == (1, 1) else y                    # never a view of x
-        m, found = [], None
-        for pixel in self.pixels(x):
-            here = pixel.real == y.real
-            m.append(here if found is None else here & ~found)          # the first of equals
-            found = here if found is None else here | found
+            here = (pixel.real == y.real) & ~taken                      # the first of equals
+            m.append(here)
+            taken |= here
         return y, (m, x.shape)
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
         """R{y} = R{x} at m."""
         m, _ = residuals
         (Rx,) = Rinputs
-        Ry = None
+        Ry: Any = None
         for here, pixel in zip(m, self.pixels(Rx), strict=True):
-            Ry = here * pixel if Ry is None else _add(Ry, here * pixel)
+            Ry = add_into(Ry, here * pixel)
         return Ry
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         """x: u goes to m."""
         m, shape = residuals
-        c = array_module(u).zeros(shape, dtype=u.dtype)
+        c = _zeros(shape, u)
         for here, pixel in zip(m, self.pixels(c), strict=True):
             pixel += here * u
         return (c,)
@@ -104,14 +104,15 @@ class AvgPool2dOp(Pool, LinearOp):
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
         """R{y} = mean of R{x}."""
         (Rx,) = Rinputs
-        Ry = None
-        for pixel in self.pixels(Rx):
-            Ry = 1 * pixel if Ry is None else _add(Ry, pixel)
+        first, *others = self.pixels(Rx)
+        Ry = first.copy(order="K")
+        for pixel in others:
+            Ry += pixel
         return Ry * (1 / (self.kernel[0] * self.kernel[1]))
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         """x: u / (KH KW) to each pixel of the window."""
-        c = array_module(u).zeros(residuals, dtype=u.dtype)
+        c = _zeros(residuals, u)
         share = u * (1 / (self.kernel[0] * self.kernel[1]))
         for pixel in self.pixels(c):
             pixel += share
@@ -155,9 +156,10 @@ def _not_images(shape: Sequence[int]) -> str:
     return f"x has shape {tuple(shape)}, expected images (N, C, H, W)"
 
 
-def _add(total: Array, term: Array) -> Array:
-    total += term
-    return total
+def _zeros(shape: Sequence[int], like: Array) -> Array:
+    """Return zeros (N, C, H, W) with channels last in memory, as convolution wants its images."""
+    N, C, H, W = shape
+    return array_module(like).zeros((N, H, W, C), dtype=like.dtype).transpose(0, 3, 1, 2)
 
 
 # Public names -------------------------------------------------------------------------------
