@@ -19,7 +19,7 @@ __all__ = ["AvgPool2d", "Conv2d", "GlobalAvgPool2d", "MaxPool2d"]
 
 @dataclass(frozen=True)
 class Conv2d(Layer):
-    """y = x * W + b: a filter bank slides over the image (cross-correlation).
+    """y = x ⋆ W + b: a filter bank slides over the image (cross-correlation).
 
     Parameters
     ----------

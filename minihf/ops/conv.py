@@ -1,21 +1,21 @@
-"""Convolution's mathematics: y = x * W + b over images, fused into one op.
+"""Convolution's mathematics: y = x ⋆ W + b over images, fused into one op.
 
 x is (N, C, H, W), W is (F, C, KH, KW). With padding p and stride s along each image axis, zero
-outside of the image, and * cross-correlation as everywhere in this field,
+outside of the image, and ⋆ cross-correlation as everywhere in this field,
 
     y[n,f,i,j] = b[f] + sum over c,k,l of W[f,c,k,l] x[n,c, s i + k - p, s j + l - p]         (1)
 
 This is linear in x and linear in W. Three maps come from that, and the four rules are sums of them:
 
-    x * W       (1) without b
-    u *' W      its transpose in x:  [n,c,h,w] = sum of u[n,f,i,j] W[f,c,k,l] over f and all
+    x ⋆ W       (1) without b
+    u ⋆' W      its transpose in x:  [n,c,h,w] = sum of u[n,f,i,j] W[f,c,k,l] over f and all
                 i, j, k, l with h = s i + k - p and w = s j + l - p                           (2)
-    x *" u      its transpose in W:  [f,c,k,l] = sum of u[n,f,i,j] x[n,c, s i + k - p, ...]
+    x ⋆'' u      its transpose in W:  [f,c,k,l] = sum of u[n,f,i,j] x[n,c, s i + k - p, ...]
                 over n, i, j                                                                  (3)
 
-    R{y}  = R{x} * W + x * R{W} + R{b}                                                        (4)
-    x: u *' W,   W: x *" u,   b: sum of u over n, i, j                                        (5)
-    R{x:} = R{u} *' W + u *' R{W},   R{W:} = x *" R{u} + R{x} *" u,   R{b:} = sum of R{u}     (6)
+    R{y}  = R{x} ⋆ W + x ⋆ R{W} + R{b}                                                        (4)
+    x: u ⋆' W,   W: x ⋆'' u,   b: sum of u over n, i, j                                        (5)
+    R{x:} = R{u} ⋆' W + u ⋆' R{W},   R{W:} = x ⋆'' R{u} + R{x} ⋆'' u,   R{b:} = sum of R{u}     (6)
 
 **As matrix products.** Let a row of cols(x) hold the window of x that one output pixel looks at:
 (N OH OW, KH KW C). With W as a matrix (KH KW C, F) and u with a row for each pixel, (N OH OW, F),
@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeAlias
 
-from minihf.backend import Array, add_gemm, array_module, gemm
+from minihf.backend import Array, add_gemm, add_into, array_module, gemm
 from minihf.op import Op
 
 __all__ = ["CHUNK", "Windows", "conv2d", "conv2d_fault", "pair"]
@@ -59,7 +59,7 @@ CHUNK_ELSEWHERE = 2**28
 
 @dataclass(frozen=True)
 class Conv2dOp(Op):
-    """y = x * W + b."""
+    """y = x ⋆ W + b."""
 
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
@@ -69,12 +69,12 @@ class Conv2dOp(Op):
         if fault:
             raise ValueError(f"conv2d: {fault}")
         framed = self._windows(x.shape, W).framed(x)
-        few_channels = W[0].size <= 2 * len(W)
+        few_channels = W[0].size <= 2 * len(W)          # so that y is larger than half of cols(x)
         cols = framed.columns() if few_channels else None
         return self._correlate([(framed, W)], b, cols), (framed, W, cols)       # (N, F, OH, OW)
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
-        """R{y} = R{x} * W + x * R{W} + R{b}."""
+        """R{y} = R{x} ⋆ W + x ⋆ R{W} + R{b}."""
         x, W, cols = residuals
         Rx, RW, Rb = Rinputs
         terms = _there((Rx, W), (x, RW))
@@ -84,7 +84,7 @@ class Conv2dOp(Op):
         return self._correlate(terms, Rb, cols if Rx is None else None)
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
-        """x: u *' W,  W: x *" u,  b: sum of u."""
+        """x: u ⋆' W,  W: x ⋆'' u,  b: sum of u."""
         x, W, cols = residuals
         for_x, for_W, for_b = needs
         return (
@@ -101,7 +101,7 @@ class Conv2dOp(Op):
         Ru: Array | None,
         needs: Sequence[bool],
     ) -> tuple[Array | None, ...]:
-        """R{x:} = R{u} *' W + u *' R{W},  R{W:} = x *" R{u} + R{x} *" u,  R{b:} = sum of R{u}."""
+        """R{x:} = R{u} ⋆' W + u ⋆' R{W},  R{W:} = x ⋆'' R{u} + R{x} ⋆'' u,  R{b:} = sum of R{u}."""
         x, W, cols = residuals
         Rx, RW, _ = Rinputs
         for_x, for_W, for_b = needs
@@ -133,25 +133,23 @@ class Conv2dOp(Op):
     # The three maps
 
     def _correlate(self, terms: Sequence[Term], b: Any = None, cols: Any = None) -> Array:
-        """Sum x * W over the terms, and add b: [cols(x1) cols(x2)] [W1; W2] + b, eq. (1)."""
+        """Sum x ⋆ W over the terms, and add b: [cols(x1) cols(x2)] [W1; W2] + b, eq. (1)."""
         images, weights = [x for x, _ in terms], [W for _, W in terms]
         N, F = len(images[0]), len(weights[0])
         windows = self._windows(images[0].shape, weights[0])
         matrix = _stacked([W.transpose(2, 3, 1, 0).reshape(-1, F) for W in weights])
-        xp, bias = array_module(matrix), [] if b is None else [b]
-        dtype = xp.result_type(*(x.dtype for x in [*images, *weights, *bias]))
-        y = xp.empty((N, *windows.count, F), dtype=dtype)
+        xp, arrays = array_module(matrix), [*images, *weights, *([] if b is None else [b])]
+        y = xp.empty((N, *windows.count, F), dtype=xp.result_type(*(x.dtype for x in arrays)))
         # b for a whole image: adding F numbers pixel by pixel would take several times longer.
-        bias = [xp.tile(b, y[0].size // F) for b in bias]
+        b_image = None if b is None else xp.tile(b, y[0].size // F)
         for some, chunk in windows.columns(images, cols):
             gemm(chunk, matrix, out=y[some].reshape(-1, F))
-            for b in bias:
-                rows = y[some].reshape(-1, b.size)
-                rows += b
+            if b_image is not None:
+                add_into(y[some].reshape(-1, b_image.size), b_image)
         return _channels_second(y)
 
     def _transpose_in_x(self, terms: Sequence[Term], x_shape: tuple[int, ...]) -> Array:
-        """Sum u *' W over the terms: a convolution of u that gives all phases, eq. (2)."""
+        """Sum u ⋆' W over the terms: a convolution of u that gives all phases, eq. (2)."""
         cotangents, weights = [u for u, _ in terms], [W for _, W in terms]
         (N, C, H, width), (sh, sw) = x_shape, self.stride
         (KH, KW), (ph, pw) = weights[0].shape[2:], self.padding
@@ -185,7 +183,7 @@ class Conv2dOp(Op):
     def _transpose_in_W(
         self, total: Array | None, x: Any, u: Array, W: Array, cols: Any = None
     ) -> Array:
-        """Add x *" u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
+        """Add x ⋆'' u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
         F, C, KH, KW = W.shape
         u = _channels_last(u)
         matrix: Any = None if total is None else total.transpose(2, 3, 1, 0).reshape(-1, F)
@@ -328,7 +326,10 @@ def conv2d_fault(
 
 def pair(value: Any) -> Any:
     """Let one number stand for both image axes."""
-    return (value, value) if isinstance(value, int) else tuple(value)
+    both = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"expected one number for both image axes, or a pair; got {value!r}")
+    return both
 
 
 def _there(*terms: Term) -> list[Term]:

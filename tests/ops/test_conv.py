@@ -169,6 +169,18 @@ def test_float32_stays_close_to_float64():
         assert 0 < relative_error(one, other) <= SINGLE
 
 
+def test_mixed_dtypes_give_the_wider_one():
+    problem = Problem(*GEOMETRIES["stride"], F=1)
+    x, W, b = map(hf.asarray, problem.inputs)
+    narrow = [hf.asarray(R.astype(np.float32)) for R in problem.tangents]
+    wide = [hf.asarray(hf.to_host(R).astype(np.float64)) for R in narrow]
+    for op_x, op_W in [(x, W), (x + 1j, W), (x, W + 1j)]:
+        _, residuals = problem.op.forward(op_x, op_W, b)
+        found, expected = (problem.op.rop(residuals, *tangents) for tangents in (narrow, wide))
+        assert found.dtype == (op_x[0, 0, 0, 0] * op_W[0, 0, 0, 0]).dtype
+        assert relative_error(found, hf.to_host(expected)) <= SAME
+
+
 def test_a_zero_tangent_costs_no_product(count_gemms):
     problem = Problem(*GEOMETRIES["stride"])
     op, inputs, all_of = problem.op, [hf.asarray(x) for x in problem.inputs], (True, True, True)
@@ -236,6 +248,14 @@ def test_what_does_not_fit_is_refused(x_shape, W_shape, stride, padding, message
     how = stride, padding
     with pytest.raises(ValueError, match="conv2d: .*" + message):
         ops.conv2d(hf.asarray(np.ones(x_shape)), hf.asarray(np.ones(W_shape)), None, *how)
+
+
+def test_one_number_stands_for_both_axes():
+    x, W = hf.asarray(np.ones((1, 1, 5, 6))), hf.asarray(np.ones((1, 1, 2, 2)))
+    both = hf.to_host(ops.conv2d(x, W, stride=(2, 2), padding=(1, 1)))
+    assert relative_error(ops.conv2d(x, W, stride=2, padding=1), both) == 0.0
+    with pytest.raises(ValueError, match=r"or a pair; got \(1, 2, 3\)"):
+        ops.conv2d(x, W, stride=(1, 2, 3))
 
 
 def test_the_checks_see_a_flipped_kernel_and_a_lost_pixel():
