@@ -3,16 +3,21 @@
 from minihf.layers.activations import Flatten, Identity, ReLU, Sigmoid, Softplus, Tanh
 from minihf.layers.base import Layer
 from minihf.layers.containers import Residual, Sequential
+from minihf.layers.conv import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
 from minihf.layers.dense import Dense
 from minihf.layers.initialisers import Glorot, He, Sparse
 
 __all__ = [
+    "AvgPool2d",
+    "Conv2d",
     "Dense",
     "Flatten",
+    "GlobalAvgPool2d",
     "Glorot",
     "He",
     "Identity",
     "Layer",
+    "MaxPool2d",
     "ReLU",
     "Residual",
     "Sequential",

@@ -1,11 +1,13 @@
 """The primitives that networks are built from, each with its four rules.
 
-`elementwise`, `shape` and `linalg` hold the small ones; `dense` is the first of the fused ones that
-the layers call. All take arrays or traced values and return the same.
+`elementwise`, `shape` and `linalg` hold the small ones; `dense` and `conv` are the fused ones that
+the layers call, and `pool` makes images smaller. All take arrays or traced values and return the
+same.
 """
 
 import sys
 
+from minihf.ops.conv import conv2d
 from minihf.ops.dense import dense
 from minihf.ops.elementwise import (
     add,
@@ -22,18 +24,23 @@ from minihf.ops.elementwise import (
     tanh,
 )
 from minihf.ops.linalg import matmul
+from minihf.ops.pool import avg_pool2d, global_avg_pool2d, max_pool2d
 from minihf.ops.shape import concatenate, getitem, mean, reshape, sum, transpose
 from minihf.recording import Traced
 
 __all__ = [
     "add",
+    "avg_pool2d",
     "concatenate",
+    "conv2d",
     "dense",
     "div",
     "exp",
     "getitem",
+    "global_avg_pool2d",
     "log",
     "matmul",
+    "max_pool2d",
     "mean",
     "mul",
     "neg",

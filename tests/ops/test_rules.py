@@ -16,8 +16,10 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 import minihf as hf
 from minihf import ops
 from minihf.op import LinearOp, Op
+from minihf.ops.conv import Conv2dOp
 from minihf.ops.dense import DenseOp
 from minihf.ops.linalg import MatMul
+from minihf.ops.pool import AvgPool2dOp, GlobalAvgPool2dOp, MaxPool2dOp
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
 from minihf.testing import derivative
 
@@ -41,8 +43,21 @@ def sized(shapes):
     return st.tuples(size, size, size, size).map(lambda sizes: shapes(*sizes))
 
 
+def convolved(kernel):
+    """Images of 3 to 6 pixels, up to four channels and filters: x, W and b."""
+    return sized(lambda n, c, f, p: ((n, c, 2 + p, 7 - p), (f, c, *kernel), (f,)))
+
+
+images = sized(lambda n, c, h, w: ((n, c, h + 2, w + 2),))
+
+
 def off_zero(x):
     return x + np.copysign(MARGIN, x)
+
+
+def apart(x):
+    """Give the same order, and a distance of MARGIN between any two."""
+    return MARGIN * (np.argsort(np.argsort(x, axis=None)).reshape(x.shape) - x.size // 2)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,16 @@ ROWS = {
     "matmul, one for all": fixed(MatMul(), sized(lambda n, m, k, p: ((p, n, m), (m, k)))),
     "dense": fixed(DenseOp(), sized(lambda n, m, k, p: ((n, m), (m, k), (k,)))),
     "dense, positions": fixed(DenseOp(), sized(lambda n, m, k, p: ((n, p, m), (m, k), (k,)))),
+    "conv2d": fixed(Conv2dOp(), convolved((2, 3))),
+    "conv2d, one pixel": fixed(Conv2dOp(), convolved((1, 1))),
+    "conv2d, padding": fixed(Conv2dOp(padding=(1, 2)), convolved((3, 3))),
+    "conv2d, stride": fixed(Conv2dOp((2, 2), (1, 1)), convolved((3, 3))),
+    "conv2d, long strides": fixed(Conv2dOp((2, 3), (0, 2)), convolved((1, 2))),
+    "max_pool2d": fixed(MaxPool2dOp(), images, apart),
+    "max_pool2d, overlapping": fixed(MaxPool2dOp((2, 3), (1, 2)), images, apart),
+    "avg_pool2d": fixed(AvgPool2dOp(), images),
+    "avg_pool2d, overlapping": fixed(AvgPool2dOp((3, 2), (2, 1)), images),
+    "global_avg_pool2d": fixed(GlobalAvgPool2dOp(), images),
     "sum": fixed(Sum(), one),
     "sum, last axis": fixed(Sum(-1, keepdims=True), matrix),
     "sum, two axes": fixed(Sum((0, -1)), sized(lambda n, m, k, p: ((n, m, k),))),
