@@ -1,7 +1,7 @@
 """The primitives that networks are built from, each with its four rules.
 
-`elementwise`, `shape` and `linalg` hold the small ones; `dense` is the first of the fused ones that
-the layers call. All take arrays or traced values and return the same.
+`elementwise`, `shape` and `linalg` hold the small ones; `dense`, `lstm` and `rnn` are fused ones
+that the layers call. All take arrays or traced values and return the same.
 """
 
 import sys
@@ -22,6 +22,8 @@ from minihf.ops.elementwise import (
     tanh,
 )
 from minihf.ops.linalg import matmul
+from minihf.ops.lstm import lstm
+from minihf.ops.rnn import rnn
 from minihf.ops.shape import concatenate, getitem, mean, reshape, sum, transpose
 from minihf.recording import Traced
 
@@ -33,12 +35,14 @@ __all__ = [
     "exp",
     "getitem",
     "log",
+    "lstm",
     "matmul",
     "mean",
     "mul",
     "neg",
     "relu",
     "reshape",
+    "rnn",
     "sigmoid",
     "softplus",
     "square",

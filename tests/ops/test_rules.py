@@ -18,6 +18,8 @@ from minihf import ops
 from minihf.op import LinearOp, Op
 from minihf.ops.dense import DenseOp
 from minihf.ops.linalg import MatMul
+from minihf.ops.lstm import LSTMOp
+from minihf.ops.rnn import RNNOp
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
 from minihf.testing import derivative
 
@@ -39,6 +41,15 @@ size = st.integers(1, 4)
 def sized(shapes):
     """Turn a function of four sizes into a strategy of tuples of shapes."""
     return st.tuples(size, size, size, size).map(lambda sizes: shapes(*sizes))
+
+
+def recurrent(gates, states):
+    """Shapes of x, Wx, Wh, b and the first states, for N, T, D and H."""
+    return sized(
+        lambda n, t, d, h: (
+            (n, t, d), (d, gates * h), (h, gates * h), (gates * h,), *[(n, h)] * states
+        )
+    )  # fmt: skip
 
 
 def off_zero(x):
@@ -76,6 +87,8 @@ ROWS = {
     "matmul, one for all": fixed(MatMul(), sized(lambda n, m, k, p: ((p, n, m), (m, k)))),
     "dense": fixed(DenseOp(), sized(lambda n, m, k, p: ((n, m), (m, k), (k,)))),
     "dense, positions": fixed(DenseOp(), sized(lambda n, m, k, p: ((n, p, m), (m, k), (k,)))),
+    "rnn": fixed(RNNOp(), recurrent(1, 1)),
+    "lstm": fixed(LSTMOp(), recurrent(4, 2)),
     "sum": fixed(Sum(), one),
     "sum, last axis": fixed(Sum(-1, keepdims=True), matrix),
     "sum, two axes": fixed(Sum((0, -1)), sized(lambda n, m, k, p: ((n, m, k),))),
