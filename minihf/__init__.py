@@ -12,11 +12,14 @@ from minihf import data, ops, optim
 from minihf.backend import asarray, device, to_host, use
 from minihf.curvature import GGN, Hessian
 from minihf.layers import (
+    LSTM,
+    RNN,
     Dense,
     Flatten,
     Glorot,
     He,
     Identity,
+    LastStep,
     Layer,
     ReLU,
     Residual,
@@ -36,6 +39,8 @@ from minihf.train import History, fit
 
 __all__ = [
     "GGN",
+    "LSTM",
+    "RNN",
     "SGD",
     "Adam",
     "CGResult",
@@ -47,6 +52,7 @@ __all__ = [
     "HessianFree",
     "History",
     "Identity",
+    "LastStep",
     "Layer",
     "Linearization",
     "Params",

@@ -32,7 +32,7 @@ R once more, of (8) and (9): the same recursion for R{uh}, R{uc}, R{ua}, with so
     R{s_o} = (1 - 2o) R{o} m + o (1 - o) R{m}          R{k} = (1 - m^2) R{o} - 2 o m R{m}
 
 No line from (4) on evaluates a transcendental function, and only two matrix products go step by
-step: R{h_{t-1}} Wh and ua+ Wh'. `minihf.ops.recurrent` makes the others, each for all steps at once.
+step: R{h_{t-1}} Wh and ua+ Wh'. The others are made for all steps at once (`minihf.ops.recurrent`).
 
 S. Hochreiter & J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997); with the
 forget gate of F. A. Gers, J. Schmidhuber & F. Cummins, Neural Computation 12 (2000).
@@ -45,7 +45,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minihf.backend import Array, array_module, gemm
-from minihf.ops.recurrent import Recurrent, check, result_type, rows, swap
+from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["lstm"]
 
@@ -124,7 +124,7 @@ class LSTMOp(Recurrent):
         return Ra, Rc, Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
-        """uh, uc, ua, last step first: (8), (9); from ua the cotangents of all that a is made of."""
+        """uh, uc, ua, last step first: (8), (9); then, from ua, what (1) is made of."""
         ua, _, uc = self._pull(residuals, swap(u))
         for_h0, for_c0 = needs[4:]
         f = _four(residuals.gates)[1]

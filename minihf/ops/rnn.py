@@ -70,7 +70,7 @@ class RNNOp(Recurrent):
         return Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
-        """uh and ua, last step first: (4); from ua the cotangents of all that a is made of."""
+        """uh and ua, last step first: (4); then, from ua, what (1) is made of."""
         ua, _ = self._pull(residuals, swap(u))
         return (
             *self.affine_vjp(residuals, ua, needs),
