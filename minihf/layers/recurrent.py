@@ -13,7 +13,7 @@ targets carry the mask, y = (targets, mask (N, T)); see `minihf.losses`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,6 +24,22 @@ from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.recording import tap
 
 __all__ = ["LSTM", "RNN", "LastStep"]
+
+
+class Padded(NamedTuple):
+    """A hidden sequence (N, T, H) with its lengths (N,), on its way to `LastStep`."""
+
+    sequence: Any
+    lengths: Array
+
+    @property
+    def shape(self) -> NoReturn:
+        """Tell a layer, or the network's end, that it is no array."""
+        raise TypeError(
+            "a hidden sequence with lengths came where an array was expected: only RNN, LSTM and "
+            "LastStep take lengths; end with LastStep(), or give the sequence alone, without "
+            "lengths, and the targets a mask"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class Recurrent(Layer):
         if lengths is not None:
             h = h * _mask(lengths, h)
         h = tap(f"{params.path}.hidden" if params.path else "hidden", h)
-        return h if lengths is None else (h, lengths)
+        return h if lengths is None else Padded(h, lengths)
 
 
 class RNN(Recurrent):
@@ -158,7 +174,13 @@ class LastStep(Layer):
 
 def _sequence(layer: Layer, params: Any, x: Any, features: int | None = None) -> tuple[Any, Any]:
     """Return the sequence and the lengths (None if there are none), after a look at both."""
-    x, lengths = x if isinstance(x, tuple) else (x, None)
+    lengths = None
+    if isinstance(x, tuple):
+        if len(x) != 2:
+            raise ValueError(
+                f"{named(layer, params)}: x is a tuple of {len(x)}, expected (sequence, lengths)"
+            )
+        x, lengths = x
     shape, D = shape_of(x), "H" if features is None else features
     if len(shape) != 3 or shape[1] < 1:
         raise ValueError(

@@ -260,9 +260,19 @@ def test_lengths_as_a_list_and_last_steps_of_a_matrix_are_refused():
     x = hf.asarray(np.ones((N, T, D), np.float32))
     with pytest.raises(ValueError, match=r"RNN 'cell': lengths are list of shape \(5,\), exp"):
         net(net.init(0), (x, [T] * N))
+    with pytest.raises(ValueError, match=r"RNN 'cell': x is a tuple of 3, expected \(sequence, le"):
+        net(net.init(0), (x, x, x))
     net = hf.Sequential(dense=hf.Dense(D, D), last=hf.LastStep())
     with pytest.raises(ValueError, match=r"LastStep 'last': x has shape \(5, 3\), .* \(N, T, H\)"):
         net(net.init(0), x[:, 0])
+
+
+@pytest.mark.parametrize("then", [{}, {"dense": hf.Dense(H, M)}], ids=["the end", "a dense layer"])
+def test_lengths_where_none_are_taken_are_refused(then):
+    net = hf.Sequential(cell=hf.LSTM(D, H), **then)
+    x = (hf.asarray(np.ones((N, T, D), np.float32)), hf.asarray(LENGTHS))
+    with pytest.raises(TypeError, match=r"only RNN, LSTM and LastStep take lengths; end with Last"):
+        hf.linearize(net, net.init(0), x)
 
 
 @BOTH
