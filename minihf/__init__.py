@@ -12,6 +12,8 @@ from minihf import data, ops, optim
 from minihf.backend import asarray, device, to_host, use
 from minihf.curvature import GGN, Hessian
 from minihf.layers import (
+    LSTM,
+    RNN,
     AvgPool2d,
     Conv2d,
     Dense,
@@ -20,6 +22,7 @@ from minihf.layers import (
     Glorot,
     He,
     Identity,
+    LastStep,
     Layer,
     MaxPool2d,
     ReLU,
@@ -40,6 +43,8 @@ from minihf.train import History, fit
 
 __all__ = [
     "GGN",
+    "LSTM",
+    "RNN",
     "SGD",
     "Adam",
     "AvgPool2d",
@@ -54,6 +59,7 @@ __all__ = [
     "HessianFree",
     "History",
     "Identity",
+    "LastStep",
     "Layer",
     "Linearization",
     "MaxPool2d",

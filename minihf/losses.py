@@ -13,6 +13,10 @@ SoftmaxCrossEntropy    Categorical(p)        p - onehot(y)              diag(p) 
 SigmoidCrossEntropy    Bernoulli(p)          p - y                      diag(p (1 - p))
 =====================  ====================  =========================  ================
 
+Sequences of different lengths are padded to (N, T, ...), and y = (targets, mask) with a mask (N, T)
+of True or 1 where a step counts. Masked steps, whatever stands there, give exactly 0 in `value`,
+`grad`, `hvp` and `sample`; N stays the number of cases, never of steps.
+
 N. N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent",
 Neural Computation 14 (2002). Called by curvature and the optimizers.
 """
@@ -20,7 +24,7 @@ Neural Computation 14 (2002). Called by curvature and the optimizers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,20 +37,23 @@ __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
 class Loss(Protocol):
     """What the curvature and the optimizers ask of a loss."""
 
-    def value(self, z: Array, y: Array) -> Array:
+    def value(self, z: Array, y: Any) -> Array:
         """Return the mean over cases, an array without axes."""
 
-    def grad(self, z: Array, y: Array) -> Array:
+    def grad(self, z: Array, y: Any) -> Array:
         """Return the gradient in z, of z's shape, with the 1/N."""
 
-    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+    def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> H_L Rz, with all that depends on z computed once."""
 
-    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+    def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Multiply once with the Hessian in z: ``hessian(z, y)(Rz)``."""
 
-    def sample(self, z: Array, rng: np.random.Generator) -> Array:
-        """Draw each case's output cotangent under the model's own predictions, without the 1/N."""
+    def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
+        """Draw each case's output cotangent under the model's own predictions, without the 1/N.
+
+        Of y only the mask is looked at.
+        """
 
 
 class SquaredError:
@@ -60,28 +67,33 @@ class SquaredError:
     2.5
     """
 
-    def value(self, z: Array, y: Array) -> Array:
+    def value(self, z: Array, y: Any) -> Array:
         """Return 1/2 |z - y|^2, mean over cases. z and y have the same shape (N, ...)."""
-        _must_match("SquaredError", z, y)
-        e = z - y
+        e = self._error(z, y)
         return 0.5 * (e * e).sum() / len(z)
 
-    def grad(self, z: Array, y: Array) -> Array:
+    def grad(self, z: Array, y: Any) -> Array:
         """Return (z - y) / N."""
-        _must_match("SquaredError", z, y)
-        return (z - y) / len(z)
+        return self._error(z, y) / len(z)
 
-    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+    def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> Rz / N."""
-        return lambda Rz: Rz / len(z)
+        _, mask = _unmask("SquaredError", y, z.shape)
+        return lambda Rz: _where(mask, Rz / len(z))
 
-    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+    def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Return Rz / N."""
         return self.hessian(z, y)(Rz)
 
-    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+    def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw z - y for y ~ Normal(z, I): standard normal entries."""
-        return asarray(rng.standard_normal(z.shape), dtype=z.dtype)
+        _, mask = _unmask("SquaredError", y, z.shape)
+        return _where(mask, asarray(rng.standard_normal(z.shape), dtype=z.dtype))
+
+    def _error(self, z: Array, y: Any) -> Array:
+        y, mask = _unmask("SquaredError", y, z.shape)
+        _must_match("SquaredError", z, y)
+        return _where(mask, z - y)
 
 
 class SigmoidCrossEntropy:
@@ -97,36 +109,40 @@ class SigmoidCrossEntropy:
     0.0
     """
 
-    def value(self, z: Array, y: Array) -> Array:
+    def value(self, z: Array, y: Any) -> Array:
         """Return the mean over cases. z and y have the same shape (N, ...)."""
-        self._check(z, y)
-        return (softplus(z) - y * z).sum() / len(z)
+        y, mask = self._check(z, y)
+        return _where(mask, softplus(z) - y * z).sum() / len(z)
 
-    def grad(self, z: Array, y: Array) -> Array:
+    def grad(self, z: Array, y: Any) -> Array:
         """Return (p - y) / N with p = sigmoid(z)."""
-        self._check(z, y)
-        return (sigmoid(z) - y) / len(z)
+        y, mask = self._check(z, y)
+        return _where(mask, sigmoid(z) - y) / len(z)
 
-    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+    def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> p (1 - p) Rz / N."""
+        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
         p = sigmoid(z)
-        weight = p * (1 - p) / len(z)
+        weight = _where(mask, p * (1 - p) / len(z))
         return lambda Rz: weight * Rz
 
-    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+    def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Return p (1 - p) Rz / N."""
         return self.hessian(z, y)(Rz)
 
-    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+    def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw p - y for y ~ Bernoulli(p)."""
+        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
         p = sigmoid(z)
         draw = asarray(rng.random(z.shape), dtype=p.dtype) < p
-        return p - draw
+        return _where(mask, p - draw)
 
-    def _check(self, z: Array, y: Array) -> None:
+    def _check(self, z: Array, y: Any) -> tuple[Array, Array | None]:
+        y, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
         _must_match("SigmoidCrossEntropy", z, y)
         if not bool(((y >= 0) & (y <= 1)).all()):
             raise ValueError("SigmoidCrossEntropy: targets must be in [0, 1] and not NaN")
+        return y, mask
 
 
 class SoftmaxCrossEntropy:
@@ -140,43 +156,47 @@ class SoftmaxCrossEntropy:
     2.3026
     """
 
-    def value(self, z: Array, y: Array) -> Array:
+    def value(self, z: Array, y: Any) -> Array:
         """Return the mean over cases of log sum exp z - z_y."""
-        z2, labels = self._check(z, y)
+        z2, labels, mask = self._check(z, y)
         xp = array_module(z)
         top = z2.real.max(axis=1, keepdims=True)
         log_sum = top[:, 0] + xp.log(xp.exp(z2 - top).sum(axis=1))
-        return (log_sum - z2[xp.arange(len(z2)), labels]).sum() / len(z)
+        each = log_sum - z2[xp.arange(len(z2)), labels]
+        return _where(mask, each.reshape(*z.shape[:-1], 1)).sum() / len(z)
 
-    def grad(self, z: Array, y: Array) -> Array:
+    def grad(self, z: Array, y: Any) -> Array:
         """Return (p - onehot(y)) / N with p = softmax(z)."""
-        z2, labels = self._check(z, y)
+        z2, labels, mask = self._check(z, y)
         error = _softmax(z2)
         error[array_module(z).arange(len(z2)), labels] -= 1
-        return error.reshape(z.shape) / len(z)
+        return _where(mask, error.reshape(z.shape)) / len(z)
 
-    def hessian(self, z: Array, y: Array) -> Callable[[Array], Array]:
+    def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> p (Rz - p' Rz) / N."""
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
         p = _softmax(z)
-        scaled = p / len(z)
+        scaled = _where(mask, p / len(z))
         return lambda Rz: scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
 
-    def hvp(self, z: Array, y: Array, Rz: Array) -> Array:
+    def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Return p (Rz - p' Rz) / N."""
         return self.hessian(z, y)(Rz)
 
-    def sample(self, z: Array, rng: np.random.Generator) -> Array:
+    def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw p - onehot(y) for y ~ Categorical(p)."""
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
         p = _softmax(z)
         xp = array_module(z)
         classes = xp.arange(z.shape[-1])
         draw = asarray(rng.random((*z.shape[:-1], 1)), dtype=p.dtype)
         label = (p.cumsum(axis=-1) < draw).sum(axis=-1, keepdims=True)
-        return p - (classes == xp.minimum(label, z.shape[-1] - 1))
+        return _where(mask, p - (classes == xp.minimum(label, z.shape[-1] - 1)))
 
-    def _check(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Refuse labels that do not fit; return logits (N P, M) and labels (N P,) as rows."""
+    def _check(self, z: Array, y: Any) -> tuple[Array, Array, Array | None]:
+        """Refuse labels that do not fit; return logits (N P, M) and labels (N P,), and the mask."""
         _must_have_cases("SoftmaxCrossEntropy", z, 2)
+        y, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
         M = z.shape[-1]
         if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
             kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
@@ -190,7 +210,7 @@ class SoftmaxCrossEntropy:
             raise ValueError(
                 f"SoftmaxCrossEntropy: labels run from {low} to {high}, expected 0 to {M - 1}"
             )
-        return z.reshape(-1, M), y.reshape(-1)
+        return z.reshape(-1, M), y.reshape(-1), mask
 
 
 def _softmax(z: Array) -> Array:
@@ -205,6 +225,33 @@ def _must_have_cases(loss: str, z: Array, ndim: int) -> None:
             f"{loss}: the output has shape {tuple(z.shape)}, expected a batch (N, ...); "
             "for one case use z[None]"
         )
+
+
+def _unmask(
+    loss: str, y: Any, positions: tuple[int, ...], features: int = 0
+) -> tuple[Any, Array | None]:
+    """Return targets, 0 where masked, and the mask with axes like the output's; None: no mask."""
+    if not isinstance(y, tuple):
+        return y, None
+    targets, mask = y
+    steps = tuple(positions[:2])
+    kind = getattr(getattr(mask, "dtype", None), "name", type(mask).__name__)
+    if len(steps) < 2 or shape_of(mask) != steps or not hasattr(mask, "dtype"):
+        wanted = f"{steps}, one entry per case and step" if len(steps) == 2 else "no mask"
+        raise ValueError(
+            f"{loss}: the mask is {kind} of shape {shape_of(mask)}, expected {wanted}"
+        )
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        raise ValueError(f"{loss}: the mask is {kind} and must be True (1) or False (0) everywhere")
+    mask = (mask != 0).reshape(*steps, *(1,) * (len(positions) - 2))
+    if tuple(getattr(targets, "shape", ())) == tuple(positions):
+        targets = _where(mask, targets)
+    return targets, mask.reshape(*mask.shape, *(1,) * features)
+
+
+def _where(mask: Array | None, x: Array) -> Array:
+    """Return x, exactly 0 where the mask says so."""
+    return x if mask is None else array_module(x).where(mask, x, 0)
 
 
 def _must_match(loss: str, z: Array, y: Array) -> None:

@@ -104,6 +104,75 @@ def test_samples_have_mean_zero_and_the_hessian_as_their_covariance(loss, target
     assert relative_error(loss.sample(many[:9], np.random.default_rng(5)), again) == 0.0
 
 
+# Masks
+
+
+def pad(array, rng):
+    """Two steps more, of numbers that must not matter."""
+    more = rng.integers(-9, -1, size=(array.shape[0], 2, *array.shape[2:])).astype(array.dtype)
+    return np.concatenate([array, more], axis=1)
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float32])
+def test_a_mask_is_the_sequences_cut_there(loss, targets, dtype):
+    rng = np.random.default_rng(0)
+    z, Rz = rng.standard_normal((2, 2, 3, 4))
+    y = targets(rng, z.shape)
+    cut = tuple(map(hf.asarray, (z, y, Rz)))
+    mask = np.arange(5) < 3 + np.zeros((2, 1))
+    long_z, long_y, long_Rz = (hf.asarray(pad(array, rng)) for array in (z, y, Rz))
+    masked = (long_y, hf.asarray(mask.astype(dtype)))
+    assert relative_error(loss.value(long_z, masked), loss.value(*cut[:2])) <= EXACT
+    for found, expected in [
+        (loss.grad(long_z, masked), loss.grad(*cut[:2])),
+        (loss.hvp(long_z, masked, long_Rz), loss.hvp(*cut)),
+    ]:
+        np.testing.assert_array_equal(hf.to_host(found)[:, :3], hf.to_host(expected))
+        assert not hf.to_host(found)[:, 3:].any()
+    sample = hf.to_host(loss.sample(long_z, np.random.default_rng(1), masked))
+    free = hf.to_host(loss.sample(long_z, np.random.default_rng(1)))
+    np.testing.assert_array_equal(sample, np.where(mask[..., None], free, 0))
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_mask_keeps_the_dtype_and_divides_by_the_cases(loss, targets, dtype):
+    z, y, Rz = draw(targets, (2, 3, 4), 0)
+    z, Rz = z.astype(dtype), Rz.astype(dtype)
+    y = y.astype(dtype) if y.dtype.kind == "f" else y
+    mask = np.zeros((2, 3), bool)
+    everything, nothing = ((y, hf.asarray(m)) for m in (~mask, mask))
+    for ask in (loss.value, loss.grad, lambda z, y: loss.hvp(z, y, Rz)):
+        assert ask(z, everything).dtype == dtype
+        np.testing.assert_array_equal(hf.to_host(ask(z, everything)), hf.to_host(ask(z, y)))
+        assert not hf.to_host(ask(z, nothing)).any()
+
+
+@every_loss
+@pytest.mark.parametrize(
+    ("shape", "mask", "message"),
+    [
+        ((2, 3, 4), np.ones((2, 4), bool), r"mask is bool of shape \(2, 4\), expected \(2, 3\)"),
+        ((2, 3, 4), np.ones(2), r"mask is float64 of shape \(2,\), expected \(2, 3\), one entry"),
+        ((2, 3, 4), np.full((2, 3), 0.5), r"mask is float64 and must be True \(1\) or False"),
+        ((2, 3, 4), np.full((2, 3), np.nan), r"mask is float64 and must be True \(1\) or False"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(loss, targets, shape, mask, message):
+    z, y, _ = draw(targets, shape, 0)
+    y = (y, hf.asarray(mask))
+    for ask in (loss.value, loss.grad, loss.hessian, lambda z, y: loss.sample(z, None, y)):
+        with pytest.raises(ValueError, match=message):
+            ask(z, y)
+
+
+def test_an_output_without_steps_takes_no_mask():
+    z, y = hf.asarray(np.zeros((2, 4))), hf.asarray(np.zeros(2, int))
+    with pytest.raises(ValueError, match=r"mask is bool of shape \(2,\), expected no mask"):
+        hf.SoftmaxCrossEntropy().value(z, (y, hf.asarray(np.ones(2, bool))))
+
+
 @pytest.mark.parametrize(
     ("loss", "y", "message"),
     [

@@ -6,8 +6,11 @@ from minihf.layers.containers import Residual, Sequential
 from minihf.layers.conv import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
 from minihf.layers.dense import Dense
 from minihf.layers.initialisers import Glorot, He, Sparse
+from minihf.layers.recurrent import LSTM, RNN, LastStep
 
 __all__ = [
+    "LSTM",
+    "RNN",
     "AvgPool2d",
     "Conv2d",
     "Dense",
@@ -16,6 +19,7 @@ __all__ = [
     "Glorot",
     "He",
     "Identity",
+    "LastStep",
     "Layer",
     "MaxPool2d",
     "ReLU",

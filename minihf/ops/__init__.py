@@ -1,8 +1,8 @@
 """The primitives that networks are built from, each with its four rules.
 
-`elementwise`, `shape` and `linalg` hold the small ones; `dense` and `conv` are the fused ones that
-the layers call, and `pool` makes images smaller. All take arrays or traced values and return the
-same.
+`elementwise`, `shape` and `linalg` hold the small ones; `dense`, `conv`, `lstm` and `rnn` are the
+fused ones that the layers call, and `pool` makes images smaller. All take arrays or traced values
+and return the same.
 """
 
 import sys
@@ -24,7 +24,9 @@ from minihf.ops.elementwise import (
     tanh,
 )
 from minihf.ops.linalg import matmul
+from minihf.ops.lstm import lstm
 from minihf.ops.pool import avg_pool2d, global_avg_pool2d, max_pool2d
+from minihf.ops.rnn import rnn
 from minihf.ops.shape import concatenate, getitem, mean, reshape, sum, transpose
 from minihf.recording import Traced
 
@@ -39,6 +41,7 @@ __all__ = [
     "getitem",
     "global_avg_pool2d",
     "log",
+    "lstm",
     "matmul",
     "max_pool2d",
     "mean",
@@ -46,6 +49,7 @@ __all__ = [
     "neg",
     "relu",
     "reshape",
+    "rnn",
     "sigmoid",
     "softplus",
     "square",

@@ -19,7 +19,9 @@ from minihf.op import LinearOp, Op
 from minihf.ops.conv import Conv2dOp
 from minihf.ops.dense import DenseOp
 from minihf.ops.linalg import MatMul
+from minihf.ops.lstm import LSTMOp
 from minihf.ops.pool import AvgPool2dOp, GlobalAvgPool2dOp, MaxPool2dOp
+from minihf.ops.rnn import RNNOp
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
 from minihf.testing import derivative
 
@@ -49,6 +51,15 @@ def convolved(kernel):
 
 
 images = sized(lambda n, c, h, w: ((n, c, h + 2, w + 2),))
+
+
+def recurrent(gates, states):
+    """Shapes of x, Wx, Wh, b and the first states, for N, T, D and H."""
+    return sized(
+        lambda n, t, d, h: (
+            (n, t, d), (d, gates * h), (h, gates * h), (gates * h,), *[(n, h)] * states
+        )
+    )  # fmt: skip
 
 
 def off_zero(x):
@@ -101,6 +112,8 @@ ROWS = {
     "avg_pool2d": fixed(AvgPool2dOp(), images),
     "avg_pool2d, overlapping": fixed(AvgPool2dOp((3, 2), (2, 1)), images),
     "global_avg_pool2d": fixed(GlobalAvgPool2dOp(), images),
+    "rnn": fixed(RNNOp(), recurrent(1, 1)),
+    "lstm": fixed(LSTMOp(), recurrent(4, 2)),
     "sum": fixed(Sum(), one),
     "sum, last axis": fixed(Sum(-1, keepdims=True), matrix),
     "sum, two axes": fixed(Sum((0, -1)), sized(lambda n, m, k, p: ((n, m, k),))),
