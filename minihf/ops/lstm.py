@@ -192,9 +192,7 @@ class LSTMOp(Recurrent):
         for_o[...] = ((1 - 2 * o) * Ro * m + do * Rm) * uh
         c_source = (dm * Ro - 2 * o * m * Rm) * uh                     # (11)
         c_source[:-1] += Rf[1:] * uc[1:]
-        h_source = xp.zeros_like(c_source) if Ru is None else 0 * c_source + swap(Ru)
-        if RWh is not None:                                            # (10)
-            h_source[:-1] += gemm(ua[1:], RWh.T)
+        h_source = self.h_source(Ru, ua, RWh, c_source)                # (10)
 
         Rua, _, Ruc = self._pull(residuals, h_source, c_source, a_source)
         for_h0, for_c0 = needs[4:]
@@ -259,8 +257,8 @@ def lstm(x: Any, Wx: Any, Wh: Any, b: Any, h0: Any = None, c0: Any = None) -> An
 
     Notes
     -----
-    With D = H, `rop` and `vjp` each make 4 T products of (N, D) with (D, H) for each gate, T of
-    them step by step; `rvjp` makes one pass of `rop` and two of `vjp`. Residuals: 12 N T H numbers
-    and z.
+    `rop` makes one matrix product with R{W} and one with R{x}, each for all steps at once, and
+    T - 1 step by step; `vjp` likewise. `rvjp` makes one pass of `rop` and two of `vjp`, kept in
+    memory. The residuals are 12 N T H + N T D numbers.
     """
     return _lstm(x, Wx, Wh, b, h0, c0)

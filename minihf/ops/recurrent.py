@@ -99,12 +99,21 @@ class Recurrent(Op):
         for_x, for_Wx, for_Wh, _ = needs[:4]
         Rux, RuWx, RuWh, Rub = self.affine_vjp(residuals, Rua, needs)
         if for_x and RWx is not None:
-            Rux = Rux + swap(gemm(ua, RWx.T))
+            Rux = Rux + swap(gemm(rows(ua), RWx.T).reshape(len(ua), -1, len(RWx)))
         if for_Wx and Rx is not None:
             RuWx = RuWx + gemm(rows(swap(Rx)).T, rows(ua))
         if for_Wh:
             RuWh = RuWh + gemm(rows(Rh[:-1]).T, rows(ua))
         return [Rux, RuWx, RuWh, Rub]
+
+    def h_source(self, Ru: Any, ua: Array, RWh: Any, like: Array) -> Array:
+        """R{u_t} + ua+ R{Wh}' for every step, as what `R{ua+} Wh'` is added to: (T, N, H)."""
+        source = array_module(like).zeros_like(like)
+        if Ru is not None:
+            source = source + swap(Ru)
+        if RWh is not None and len(ua) > 1:
+            source[:-1] += gemm(rows(ua[1:]), RWh.T).reshape(source[1:].shape)
+        return source
 
     weight_inputs, bias_input = (1, 2), 3
 

@@ -108,14 +108,12 @@ class RNNOp(Recurrent):
         if all(R is None for R in Rinputs):
             return (None,) * len(needs) if Ru is None else self.vjp(residuals, Ru, needs)
         z, Wx, Wh, _ = residuals
-        h, RWh, xp = z[1:, :, len(Wx) : -1], Rinputs[2], array_module(z)
+        h, RWh = z[1:, :, len(Wx) : -1], Rinputs[2]
         Rh = self._push(residuals, Rinputs)
         ua, uh = self._pull(residuals, swap(u), keep=True)
 
         a_source = -2 * h * Rh[1:] * uh                                # (6)
-        h_source = xp.zeros_like(a_source) if Ru is None else 0 * a_source + swap(Ru)
-        if RWh is not None:
-            h_source[:-1] += gemm(ua[1:], RWh.T)                       # (5)
+        h_source = self.h_source(Ru, ua, RWh, a_source)                # (5)
         Rua, _ = self._pull(residuals, h_source, a_source)
         Ruh0 = gemm(Rua[0], Wh.T) if needs[4] else None
         if needs[4] and RWh is not None:

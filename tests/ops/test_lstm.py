@@ -214,6 +214,21 @@ def test_its_products_for_all_steps_are_one_each():
     ]  # fmt: skip
 
 
+def test_every_product_of_a_hessian_product_is_one_of_matrices():
+    params, shapes = params_of(draw(0)), []
+    lin = hf.linearize(fused, params, None)
+    cotangents = lin.backward(lin.output)
+    with hf.backend.observe_gemms(lambda a, b: shapes.append((a, b))):
+        lin.rvjp(params.vector, cotangents, lambda Rz: Rz)
+    assert all(len(a) == len(b) == 2 for a, b in shapes)
+    step_by_step = [a for a, _ in shapes if a[0] == N]
+    # rop, rop again to keep R{a}, back and R back; and of these, T, T, T - 1, T - 1 for h_0's sake,
+    # with ua R{Wh}' and R{ua} Wh' of the first step for h_0 itself
+    assert len(step_by_step) == 2 * T + 2 * (T - 1) + 2
+    # R{W}, R{x} twice; then u R{Wh}', R{u} Wx', u R{Wx}', z' R{u}, R{x}' u, R{h}' u
+    assert len(shapes) - len(step_by_step) == 2 * 2 + 6
+
+
 def test_factors_rebuild_the_gradient_case_by_case():
     op, params = LSTMOp(), params_of(draw(0))
     arrays = [params[name] for name in NAMES]
