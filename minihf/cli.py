@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | bench``.
+"""The command line: ``minihf demo | run | bench``.
 
 Exit codes: 0 fine, 1 the run failed, 2 the command was not understood.
 """
@@ -16,6 +16,8 @@ import minihf
 from minihf import backend
 
 __all__ = ["main"]
+
+METHODS = ("adam", "martens2010", "zhang2017")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,6 +56,23 @@ def _demo(arguments: argparse.Namespace) -> int:
     print(f"figure: {arguments.out.resolve()}")
     finished = [history.ended.endswith("seconds") for history in histories.values()]
     return 0 if all(finished) and len(finished) == len(arguments.methods) else 1
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from minihf.experiments.demo import table
+    from minihf.experiments.run import run
+
+    print(f"minihf {minihf.__version__} on {backend.device()}")
+    history = run(
+        arguments.task, arguments.method, arguments.out, arguments.seconds, arguments.seed,
+        arguments.data, not arguments.quiet, print,
+    )  # fmt: skip
+    print()
+    print(table({arguments.method: history}))
+    print()
+    stem = f"{arguments.task}-{arguments.method}-{arguments.seed}"
+    print(f"log and figure: {(arguments.out / stem).resolve()}.jsonl, .png")
+    return 0 if history.ended.endswith("seconds") else 1
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -99,6 +118,38 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     demo.add_argument("--quiet", action="store_true", help="no progress bars")
     _add_backend(demo)
+
+    run = commands.add_parser(
+        "run",
+        help="train one network by one method; keep the log and a figure",
+        description="Train one of the papers' networks by one method for some seconds; print a "
+        "table, and leave the log (JSON lines) and a figure in a folder.",
+        epilog="tasks: " + "; ".join(f"{name}: {task}" for name, task in _task_summaries().items()),
+    )
+    run.set_defaults(run=_run)
+    run.add_argument("task", type=_task, metavar="TASK", help=", ".join(_task_summaries()))
+    run.add_argument(
+        "--method", default="zhang2017", choices=METHODS, metavar="NAME",
+        help=f"{', '.join(METHODS)} (default: zhang2017)",
+    )  # fmt: skip
+    run.add_argument(
+        "--seconds", type=_positive(float), default=120.0, metavar="S",
+        help="seconds of updates (default: 120)",
+    )  # fmt: skip
+    run.add_argument(
+        "--seed", type=_natural, default=0, metavar="N",
+        help="seed of the initial weights and of the batches (default: 0)",
+    )  # fmt: skip
+    run.add_argument(
+        "--data", type=Path, metavar="FILE",
+        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
+    )  # fmt: skip
+    run.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR",
+        help="the folder for log and figure, made if it is not there (default: runs)",
+    )  # fmt: skip
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_backend(run)
 
     bench = commands.add_parser(
         "bench",
@@ -167,6 +218,22 @@ def _methods(text: str) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError(f"a method is named twice in {text!r}")
     return names
+
+
+def _task_summaries() -> dict[str, str]:
+    from minihf.experiments.tasks import TASKS
+
+    return {name: task.summary for name, task in TASKS.items()}
+
+
+@_refusing
+def _task(text: str) -> str:
+    known = _task_summaries()
+    if text not in known:
+        close = get_close_matches(text, known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown task {text!r}; known: {', '.join(known)}{hint}")
+    return text
 
 
 @_refusing

@@ -26,8 +26,9 @@ import numpy as np
 
 from minihf.data import curves, embedded
 from minihf.data.dataset import Dataset
+from minihf.data.npz import read_npz
 
-__all__ = ["Dataset", "curves", "load", "names"]
+__all__ = ["Dataset", "curves", "load", "names", "read_npz"]
 
 _FIXED: dict[str, Callable[[], Dataset]] = {
     "digits": embedded.digits,

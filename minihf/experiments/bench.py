@@ -17,7 +17,7 @@ import scipy
 
 from minihf.backend import Array, array_module, asarray, device, observe_gemms
 from minihf.curvature import GGN
-from minihf.experiments.demo import autoencoder
+from minihf.experiments.networks import autoencoder
 from minihf.losses import SquaredError
 from minihf.tape import linearize
 

@@ -7,32 +7,15 @@ MNIST. Called by ``minihf demo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 from minihf import data
 from minihf.backend import Array
 from minihf.experiments.methods import AUTOENCODER_METHODS
-from minihf.layers import Dense, Sequential, Tanh
+from minihf.experiments.networks import autoencoder
 from minihf.losses import SquaredError
 from minihf.train import History, fit
 
-__all__ = ["autoencoder", "image_error", "race", "table"]
-
-
-def autoencoder(*widths: int) -> Sequential:
-    """Return an autoencoder: `widths` down to the code, mirrored; tanh, linear code and output.
-
-    Examples
-    --------
-    >>> autoencoder(784, 200, 30).init(0).names[-2:]
-    ('decoder.2.W', 'decoder.2.b')
-    """
-    return Sequential(encoder=_tanh_stack(widths), decoder=_tanh_stack(widths[::-1]))
-
-
-def _tanh_stack(widths: Sequence[int]) -> Sequential:
-    layers = [layer for sizes in pairwise(widths) for layer in (Dense(*sizes), Tanh())]
-    return Sequential(*layers[:-1])
+__all__ = ["image_error", "race", "table"]
 
 
 def image_error(z: Array, x: Array) -> Array:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minihf.experiments.networks import AUTOENCODER_BLOCKS
 from minihf.optim import Adam, papers
 
 __all__ = ["AUTOENCODER_METHODS", "Method"]
@@ -23,11 +24,9 @@ class Method:
     batch_size: int | None = None
 
 
-ENCODER_AND_DECODER = {"encoder": "encoder.*", "decoder": "decoder.*"}
-
 AUTOENCODER_METHODS: Mapping[str, Method] = {
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
     "martens2010": Method("HF (martens2010)", papers.martens2010()),
-    "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(blocks=ENCODER_AND_DECODER)),
+    "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(AUTOENCODER_BLOCKS)),
 }
 """For a network with an encoder and a decoder, trained on all cases at once where it can be."""

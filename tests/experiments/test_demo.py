@@ -4,7 +4,8 @@ import numpy as np
 
 import minihf as hf
 from minihf.experiments.bench import interleaved_medians
-from minihf.experiments.demo import autoencoder, image_error, race, table
+from minihf.experiments.demo import image_error, race, table
+from minihf.experiments.networks import autoencoder
 
 
 def test_the_autoencoder_is_mirrored_with_a_linear_code_and_output():

@@ -1,0 +1,113 @@
+"""The papers' networks, with the blocks that the papers cut them into.
+
+Each builder is one expression; each ``..._BLOCKS`` is a partition by name. Called by the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from minihf.layers import (
+    LSTM,
+    Conv2d,
+    Dense,
+    GlobalAvgPool2d,
+    He,
+    LastStep,
+    Layer,
+    ReLU,
+    Residual,
+    Sequential,
+    Tanh,
+)
+
+__all__ = [
+    "AUTOENCODER_BLOCKS",
+    "LSTM3_BLOCKS",
+    "RESNET_BLOCKS",
+    "autoencoder",
+    "lstm_classifier",
+    "resnet",
+]
+
+AUTOENCODER_BLOCKS = {"encoder": "encoder.*", "decoder": "decoder.*"}
+LSTM3_BLOCKS = {"lstm0": "lstm0.*", "lstm1": "lstm1.*", "top": ["lstm2.*", "dense.*"]}
+RESNET_BLOCKS = {
+    "bottom": ["stem.*", "group0.*"],
+    "middle": "group1.*",
+    "top": ["group2.*", "dense.*"],
+}
+
+
+def autoencoder(*widths: int) -> Sequential:
+    """Return an autoencoder: `widths` down to the code, mirrored; tanh, linear code and output.
+
+    Martens 2010 and Zhang et al. 2017 train 784-1000-500-250-30.
+
+    Examples
+    --------
+    >>> autoencoder(784, 200, 30).init(0).names[-2:]
+    ('decoder.2.W', 'decoder.2.b')
+    """
+    return Sequential(encoder=_tanh_stack(widths), decoder=_tanh_stack(widths[::-1]))
+
+
+def _tanh_stack(widths: Sequence[int]) -> Sequential:
+    layers = [layer for sizes in pairwise(widths) for layer in (Dense(*sizes), Tanh())]
+    return Sequential(*layers[:-1])
+
+
+def lstm_classifier(
+    input_size: int, hidden_size: int, layers: int = 3, classes: int = 10
+) -> Sequential:
+    """Return LSTM layers on a sequence (N, T, D), and a dense layer on the last hidden state.
+
+    Zhang et al. 2017, section 5: three layers; hidden size 10 is our reading.
+
+    Examples
+    --------
+    >>> lstm_classifier(1, 10).init(0).names[-2:]
+    ('dense.W', 'dense.b')
+    """
+    sizes = [input_size] + [hidden_size] * layers
+    lstms = {f"lstm{i}": LSTM(*pair) for i, pair in enumerate(pairwise(sizes))}
+    return Sequential(**lstms, last=LastStep(), dense=Dense(hidden_size, classes))
+
+
+def resnet(
+    in_channels: int, widths: Sequence[int] = (16, 32, 64), classes: int = 10
+) -> Sequential:
+    """Return a small residual network on images (N, C, H, W), without batch normalisation.
+
+    A 3x3 convolution; a group of one residual block for each width, all but the first halving the
+    image; global average pooling; a dense layer. Zhang et al. 2017 say "ResNet-based"; the rest is
+    our reading.
+
+    Examples
+    --------
+    >>> resnet(3).init(0).names[:3]
+    ('stem.W', 'stem.b', 'group0.body.0.W')
+    """
+    groups: dict[str, Layer] = {}
+    for i, (before, width) in enumerate(pairwise([widths[0], *widths])):
+        groups |= {f"group{i}": _residual_block(before, width), f"relu{i}": ReLU()}
+    return Sequential(
+        stem=_conv3x3(in_channels, widths[0]),
+        stem_relu=ReLU(),
+        **groups,
+        pool=GlobalAvgPool2d(),
+        dense=Dense(widths[-1], classes),
+    )
+
+
+def _residual_block(before: int, width: int) -> Residual:
+    stride = 1 if before == width else 2
+    body = Sequential(_conv3x3(before, width, stride), ReLU(), _conv3x3(width, width))
+    if stride == 1:
+        return Residual(body)
+    return Residual(body, shortcut=Conv2d(before, width, 1, stride=stride, init_with=He()))
+
+
+def _conv3x3(before: int, width: int, stride: int = 1) -> Conv2d:
+    return Conv2d(before, width, 3, stride=stride, padding=1, init_with=He())
