@@ -56,6 +56,9 @@ class Op:
         """Return R{cotangents of the inputs}: `vjp`'s result, differentiated along the tangents."""
         raise self._lacks("rvjp")
 
+    writes_into: bool = False
+    """Whether `vjp` takes a fourth argument ``out``: per input, an array to write its cotangent
+    into and return, or None."""
     weight_inputs: tuple[int, ...] = ()
     """Which inputs are weights, in an op that gives `factors` and `split`."""
     bias_input: int | None = None

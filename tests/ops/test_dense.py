@@ -75,3 +75,20 @@ def test_matmul_takes_vectors_as_numpy_does():
         assert relative_error(y, np.asarray(a @ b)) <= SAME
     with pytest.raises(ValueError, match=r"matmul: shapes \(2, 3\) and \(2, 3\) do not fit"):
         ops.matmul(hf.asarray(np.ones((2, 3))), hf.asarray(np.ones((2, 3))))
+
+
+def test_cotangents_of_parameters_are_written_where_they_belong():
+    """A view of the flat vector is filled and handed back, so that nothing is copied."""
+    rng = np.random.default_rng(0)
+    x, W, b, u = (rng.standard_normal(shape) for shape in ((5, 3), (3, 2), (2,), (5, 2)))
+    op = DenseOp()
+    _, residuals = op.forward(x, W, b)
+    flat = np.full(8, np.nan)
+    out = (None, flat[:6].reshape(3, 2), flat[6:])
+    written = op.vjp(residuals, u, (True, True, True), out)
+    fresh = op.vjp(residuals, u, (True, True, True))
+    assert written[1] is out[1]
+    assert written[2] is out[2]
+    for one, other in zip(written, fresh, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert np.isfinite(flat).all()
