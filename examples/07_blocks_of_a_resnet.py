@@ -65,7 +65,8 @@ figure.colorbar(image, label="log10 |G|")
 for name, block in G.partition.items():
     low, high = block.index.start, block.index.stop
     axes.plot([low, high, high, low, low], [low, low, high, high, low], "C3", linewidth=1)
-    axes.text(high, low, f" {name}", color="C3", va="top")
-axes.set(title="Gauss-Newton matrix of a ResNet, and its blocks", xticks=[], yticks=[])
+    axes.text(low, high, f" {name}", color="C3", va="bottom")
+size = params.size
+axes.set(title="Gauss-Newton matrix of a ResNet, and its blocks", xlim=(0, size), ylim=(size, 0))
 figure.savefig(OUT, dpi=120)
 print(f"figure: {OUT}")
