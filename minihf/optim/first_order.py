@@ -133,10 +133,6 @@ class Adam:
         return new, new_state, _report(value, batch, began)
 
 
-def _rng(seed: int) -> Mapping[str, Any]:
-    return np.random.defaultgenerator(seed).bit_generator.state
-
-
 def _finite(value: Array, g: Array) -> bool:
     xp = array_module(g)
     return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
