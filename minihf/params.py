@@ -138,6 +138,13 @@ class Params:
             )
         return Params(vector, self._layout)
 
+    def with_noise(self, noise: Mapping[str, Array] | None) -> Scope:
+        """Return a view in which noise layers find their `noise`, from ``net.draw(rng, n)``."""
+        return Scope(self, noise=noise)
+
+    def noise(self, name: str) -> None:
+        """Return None: parameters alone mean evaluation."""
+
     def scope(self, prefix: str) -> Scope:
         """Return a view in which ``"W"`` means ``prefix + ".W"``: what a container hands on."""
         return Scope(self, prefix)
@@ -154,17 +161,35 @@ class Params:
 
 
 class Scope:
-    """Named arrays seen from inside a container: `path` is where we are, for names and messages."""
+    """Named arrays seen from inside a container: `path` is where we are, for names and messages.
 
-    def __init__(self, arrays: Any, path: str = "") -> None:
+    `noise` goes along, under the same names; None is evaluation.
+    """
+
+    def __init__(
+        self, arrays: Any, path: str = "", noise: Mapping[str, Array] | None = None
+    ) -> None:
         self._arrays = arrays
+        self._noise = noise
         self.path = path
 
     def __getitem__(self, name: str) -> Any:
-        full = f"{self.path}.{name}" if self.path else name
+        full = self._full(name)
         if full not in self._arrays:
             raise KeyError(f"no parameter {full!r}; there are: {', '.join(self._arrays)}")
         return self._arrays[full]
+
+    def noise(self, name: str) -> Array | None:
+        """Return the noise of that name, None in evaluation."""
+        if self._noise is None:
+            return None
+        full = self._full(name)
+        if full not in self._noise:
+            raise KeyError(
+                f"no noise {full!r}; there is: {', '.join(self._noise) or 'none'}; "
+                "draw it by net.draw(rng, n) of this network"
+            )
+        return self._noise[full]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -180,7 +205,10 @@ class Scope:
 
     def scope(self, prefix: str) -> Scope:
         """Go one container further in."""
-        return Scope(self._arrays, f"{self.path}.{prefix}" if self.path else prefix)
+        return Scope(self._arrays, self._full(prefix), self._noise)
+
+    def _full(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
 
 
 # Blocks -------------------------------------------------------------------------------------

@@ -349,7 +349,9 @@ class Linearization:
         return f"Linearization({self.params.size} parameters -> {tuple(self.output.shape)})"
 
 
-def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
+def linearize(
+    net: Callable[..., Any], params: Params, x: Any, noise: Mapping[str, Array] | None = None
+) -> Linearization:
     """Run ``net(params, x)`` once and keep what every derivative product needs.
 
     Parameters
@@ -360,6 +362,8 @@ def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
         Where to linearize. The vector is copied: writing into `params` later changes nothing.
     x : array of shape (N, ...), or a tuple of arrays
         The batch; a constant. It is kept, not copied: do not write into it meanwhile.
+    noise : dict of str to array, shape (N, ...), optional
+        From ``net.draw(rng, N)``, a constant likewise; without it, noise layers do nothing.
 
     Returns
     -------
@@ -381,7 +385,7 @@ def linearize(net: Callable[..., Any], params: Params, x: Any) -> Linearization:
     params = params.with_vector(read_only(params.vector.copy()))
     tape = Tape()
     leaves = {name: tape.value(params[name]) for name in params.names}
-    output = net(Scope(leaves), x)
+    output = net(Scope(leaves, noise=noise), x)
     if not hasattr(output, "shape"):
         raise TypeError(f"the network gave {type(output).__name__}, expected one array (N, ...)")
     return Linearization(params, tape, leaves, output)

@@ -6,6 +6,7 @@ from minihf.layers.containers import Residual, Sequential
 from minihf.layers.conv import AvgPool2d, Conv2d, GlobalAvgPool2d, MaxPool2d
 from minihf.layers.dense import Dense
 from minihf.layers.initialisers import Glorot, He, Sparse
+from minihf.layers.noise import Dropout, GaussianNoise, MaskingNoise
 from minihf.layers.recurrent import LSTM, RNN, LastStep
 
 __all__ = [
@@ -14,13 +15,16 @@ __all__ = [
     "AvgPool2d",
     "Conv2d",
     "Dense",
+    "Dropout",
     "Flatten",
+    "GaussianNoise",
     "GlobalAvgPool2d",
     "Glorot",
     "He",
     "Identity",
     "LastStep",
     "Layer",
+    "MaskingNoise",
     "MaxPool2d",
     "ReLU",
     "Residual",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minihf.backend import Array, asarray
 from minihf.params import Params
 
 __all__ = ["Layer", "named"]
@@ -23,6 +24,13 @@ class Layer:
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return initial values by (dotted) name, float64 on the host. Default: none."""
+        return {}
+
+    def noise(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """Return noise for n cases by (dotted) name, float64 on the host. Default: none.
+
+        A container joins its layers' own; without that they are never noisy.
+        """
         return {}
 
     def __call__(self, params: Any, x: Any) -> Any:
@@ -40,6 +48,25 @@ class Layer:
             float32 for training, float64 for checks.
         """
         return Params.from_dict(self.parameters(np.random.default_rng(seed)), dtype)
+
+    def draw(self, rng: np.random.Generator, n: int, dtype: Any = np.float32) -> dict[str, Array]:
+        """Draw the noise of all layers for `n` cases: what `linearize` takes, empty without any.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            It moves on; the same state gives the same numbers on every backend.
+        n : int
+            Number of cases N.
+        dtype : dtype
+            The parameters' own.
+
+        Returns
+        -------
+        dict of str to array, shape (N, ...)
+            On the backend in use.
+        """
+        return {name: asarray(a.astype(dtype)) for name, a in self.noise(rng, n).items()}
 
 
 def named(layer: Layer, params: Any) -> str:

@@ -47,6 +47,13 @@ class Sequential(Layer):
             arrays |= prefixed(name, layer.parameters(rng))
         return arrays
 
+    def noise(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """Draw the layers' noise in order, from one generator."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, layer in self.layers.items():
+            arrays |= prefixed(name, layer.noise(rng, n))
+        return arrays
+
     def __call__(self, params: Any, x: Any) -> Any:
         """Pass x through the layers."""
         for name, layer in self.layers.items():
@@ -77,6 +84,13 @@ class Residual(Layer):
         arrays = prefixed("body", self.body.parameters(rng))
         if self.shortcut is not None:
             arrays |= prefixed("shortcut", self.shortcut.parameters(rng))
+        return arrays
+
+    def noise(self, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """Draw the body's noise, then the shortcut's."""
+        arrays = prefixed("body", self.body.noise(rng, n))
+        if self.shortcut is not None:
+            arrays |= prefixed("shortcut", self.shortcut.noise(rng, n))
         return arrays
 
     def __call__(self, params: Any, x: Any) -> Any:

@@ -4,22 +4,28 @@ x and y are arrays, or tuples of arrays, with a common first axis. A batch may b
 set: objective and gradient then run through it in chunks, so that memory is bounded by a chunk, and
 always in the same order, so that the same call gives the same bits.
 
+For a network with noise layers a batch becomes (x, y, noise) at the start of an update, and from
+then on the noise goes wherever its cases go.
+
 Called by every optimizer and by `minihf.train`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from minihf.backend import Array, array_module
 from minihf.params import Params
 from minihf.tape import linearize
 
-__all__ = ["Batch", "chunks", "gradient", "n_cases", "objective", "rows"]
+__all__ = ["Batch", "chunks", "generator", "gradient", "n_cases", "objective", "rows", "with_noise"]
 
-Batch: TypeAlias = tuple[Any, Any]
-"""(x, y): inputs and targets with a common first axis."""
+Batch: TypeAlias = tuple[Any, ...]
+"""(x, y): inputs and targets with a common first axis; from `with_noise` on, (x, y, noise)."""
 
 CHUNK = 1000
 """Cases whose activations are held at once."""
@@ -33,7 +39,7 @@ def n_cases(batch: Any) -> int:
     ValueError
         If the batch is no pair, is empty, or its arrays disagree about N.
     """
-    if not (isinstance(batch, tuple) and len(batch) == 2):
+    if not (isinstance(batch, tuple) and (len(batch) == 2 or _is_noisy(batch))):
         found = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else type(batch).__name__
         raise ValueError(f"a batch is a tuple (x, y), got {found}")
     for array in _leaves(batch):
@@ -50,8 +56,7 @@ def n_cases(batch: Any) -> int:
 
 def rows(batch: Batch, index: Any) -> Batch:
     """Take cases by a slice or an integer array of the batch's own kind."""
-    x, y = batch
-    return _map(lambda array: array[index], x), _map(lambda array: array[index], y)
+    return tuple(_map(lambda array: array[index], part) for part in batch)
 
 
 def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
@@ -62,13 +67,36 @@ def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
         yield rows(batch, slice(start, stop)), (stop - start) / N
 
 
+def generator(seed: int) -> Mapping[str, Any]:
+    """Return the state of a generator for noise: not that of ``net.init(seed)``, but its own."""
+    return np.random.default_rng([seed, 1]).bit_generator.state
+
+
+def with_noise(net: Any, params: Params, batch: Batch, state: Any) -> tuple[Batch, Any]:
+    """Draw an update's noise from the generator in an optimizer's `state`, and move that on.
+
+    A batch that has its noise already keeps it. A network without noise layers, or a function
+    without a method ``draw(rng, n, dtype)``, gets back batch and state as they are.
+    """
+    N = n_cases(batch)
+    if _is_noisy(batch) or not hasattr(net, "draw"):
+        return batch, state
+    rng = np.random.default_rng(0)
+    rng.bit_generator.state = state.rng
+    noise = net.draw(rng, N, params.dtype)
+    if not noise:
+        return batch, state
+    return (*batch, noise), replace(state, rng=rng.bit_generator.state)
+
+
 def objective(
     net: Callable[..., Any], loss: Any, params: Params, batch: Batch, l2: float = 0.0
 ) -> Array:
     """Return the mean loss plus l2/2 |theta|^2, an array without axes. One forward pass."""
     total = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
-    for (x, y), share in chunks(batch):
-        total = total + share * loss.value(net(params, x), y)
+    for (x, y, *noise), share in chunks(batch):
+        here = params.with_noise(*noise) if noise else params
+        total = total + share * loss.value(net(here, x), y)
     return total
 
 
@@ -79,16 +107,25 @@ def gradient(
     xp = array_module(params.vector)
     value = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
     g = l2 * params.vector if l2 else xp.zeros_like(params.vector)
-    for (x, y), share in chunks(batch):
-        lin = linearize(net, params, x)
+    for (x, y, *noise), share in chunks(batch):
+        lin = linearize(net, params, x, *noise)
         value = value + share * loss.value(lin.output, y)
         g += lin.vjp(share * loss.grad(lin.output, y))
     return value, g
 
 
+def _is_noisy(batch: Batch) -> bool:
+    return len(batch) == 3 and isinstance(batch[2], Mapping)
+
+
 def _leaves(batch: Batch) -> list[Any]:
-    return [array for part in batch for array in (part if isinstance(part, tuple) else (part,))]
+    leaves: list[Any] = []
+    for part in batch:
+        _map(leaves.append, part)
+    return leaves
 
 
 def _map(function: Callable[[Any], Any], part: Any) -> Any:
+    if isinstance(part, Mapping):
+        return {name: function(array) for name, array in part.items()}
     return tuple(map(function, part)) if isinstance(part, tuple) else function(part)

@@ -7,13 +7,13 @@ are new arrays after every update.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 from minihf.backend import Array, array_module, to_host
-from minihf.optim.batches import Batch, gradient, n_cases
+from minihf.optim.batches import Batch, generator, gradient, n_cases, with_noise
 from minihf.optim.report import Report
 from minihf.optim.settings import settle
 from minihf.params import Params
@@ -23,10 +23,11 @@ __all__ = ["SGD", "Adam", "AdamState", "SGDState"]
 
 @dataclass(frozen=True)
 class SGDState:
-    """Updates so far, and the velocity (n,)."""
+    """Updates so far, the velocity (n,), and the state of the generator for noise layers."""
 
     update: int
     velocity: Array
+    rng: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,29 +61,32 @@ class SGD:
 
     def init(self, params: Params, seed: int = 0) -> SGDState:
         """Return the first state: no velocity."""
-        return SGDState(0, array_module(params.vector).zeros_like(params.vector))
+        return SGDState(0, array_module(params.vector).zeros_like(params.vector), generator(seed))
 
     def step(
         self, net: Callable[..., Any], loss: Any, params: Params, state: SGDState, batch: Batch
     ) -> tuple[Params, SGDState, Report]:
         """Make one update; reject it if the objective or the gradient is not finite."""
         began = perf_counter()
+        batch, state = with_noise(net, params, batch, state)
         value, g = gradient(net, loss, params, batch, self.l2)
         if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
         velocity = self.momentum * state.velocity - self.lr * g
         move = self.momentum * velocity - self.lr * g if self.nesterov else velocity
         new = params.with_vector(params.vector + move)
-        return new, SGDState(state.update + 1, velocity), _report(value, batch, began)
+        new_state = replace(state, update=state.update + 1, velocity=velocity)
+        return new, new_state, _report(value, batch, began)
 
 
 @dataclass(frozen=True)
 class AdamState:
-    """Updates so far, and the running means of g and g^2, each (n,)."""
+    """Updates so far, running means of g and g^2, each (n,), and the generator for noise layers."""
 
     update: int
     mean: Array
     square: Array
+    rng: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Adam:
     def init(self, params: Params, seed: int = 0) -> AdamState:
         """Return the first state: both means zero."""
         zero = array_module(params.vector).zeros_like(params.vector)
-        return AdamState(0, zero, zero)
+        return AdamState(0, zero, zero, generator(seed))
 
     def step(
         self, net: Callable[..., Any], loss: Any, params: Params, state: AdamState, batch: Batch
@@ -116,6 +120,7 @@ class Adam:
         """Make one update; reject it if the objective or the gradient is not finite."""
         began = perf_counter()
         xp = array_module(params.vector)
+        batch, state = with_noise(net, params, batch, state)
         value, g = gradient(net, loss, params, batch, self.l2)
         if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
@@ -124,7 +129,8 @@ class Adam:
         square = self.beta2 * state.square + (1 - self.beta2) * (g * g)
         scale = xp.sqrt(square / (1 - self.beta2**t)) + self.eps
         new = params.with_vector(params.vector - self.lr / (1 - self.beta1**t) * mean / scale)
-        return new, AdamState(t, mean, square), _report(value, batch, began)
+        new_state = replace(state, update=t, mean=mean, square=square)
+        return new, new_state, _report(value, batch, began)
 
 
 def _finite(value: Array, g: Array) -> bool:

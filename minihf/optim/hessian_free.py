@@ -23,7 +23,7 @@ import numpy as np
 
 from minihf.backend import Array, array_module, to_host
 from minihf.curvature import GGN, CurvatureOperator, Shifted
-from minihf.optim.batches import Batch, gradient, n_cases, objective
+from minihf.optim.batches import Batch, generator, gradient, n_cases, objective, with_noise
 from minihf.optim.damping import Constant, Damping
 from minihf.optim.preconditioners import Preconditioner
 from minihf.optim.report import BlockReport, Report
@@ -73,7 +73,7 @@ class HessianFreeState:
     solution : array, shape (n,), or None
         CG's last iterate of every block, for the warm start.
     rng : dict
-        State of a `numpy.random.Generator`, for parts that draw; the present ones do not.
+        State of the `numpy.random.Generator` that noise layers draw from.
     """
 
     update: int
@@ -151,8 +151,7 @@ class HessianFree:
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
         """Return the first state. Refuses blocks that do not fit the parameters."""
         Partition.of(params, self.blocks)
-        rng = np.random.default_rng(seed)
-        return HessianFreeState(0, self.damping.initial, None, rng.bit_generator.state)
+        return HessianFreeState(0, self.damping.initial, None, generator(seed))
 
     def step(
         self,
@@ -177,6 +176,9 @@ class HessianFree:
         curvature_batch : tuple (x, y), optional
             Without it, the sampling rule takes a part of `batch`.
 
+        Noise layers draw once for the whole update: gradient, curvature, reduction ratio and line
+        search see the same noise. A curvature batch of its own has noise of its own.
+
         Returns
         -------
         params : Params
@@ -190,6 +192,9 @@ class HessianFree:
             If a batch is empty or torn, or the curvature batch is larger than the gradient batch.
         """
         began = perf_counter()
+        batch, state = with_noise(net, params, batch, state)
+        if curvature_batch is not None:
+            curvature_batch, state = with_noise(net, params, curvature_batch, state)
         chosen = self._curvature_batch(batch, curvature_batch, state.update)
 
         def f(step: Array, on: Batch) -> float:
@@ -200,7 +205,8 @@ class HessianFree:
         old = float(to_host(value))
         if not _all_finite(value, g):
             return self._reject(params, state, batch, old, began)
-        C = self.curvature(linearize(net, params, chosen[0]), loss, chosen[1], self.blocks)
+        x, y, *noise = chosen
+        C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
         solves, blocks = self._solve(C, g, state)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
             step = self.step_rule(_candidates(C, solves), g, old, lambda step: f(step, batch))
@@ -259,7 +265,13 @@ class HessianFree:
     def _curvature_batch(self, batch: Batch, given: Batch | None, update: int) -> Batch:
         N = n_cases(batch)
         if given is None:
-            return self.sampling.draw(batch, update)
+            part = self.sampling.draw(batch, update)
+            if len(part) != len(batch):
+                raise ValueError(
+                    f"{type(self.sampling).__name__}.draw lost the noise of the batch "
+                    "(x, y, noise); take cases by minihf.optim.batches.rows"
+                )
+            return part
         if n_cases(given) > N:
             raise ValueError(
                 f"the curvature batch has {n_cases(given)} cases, the gradient batch {N}; "

@@ -20,7 +20,10 @@ class Sampling(Protocol):
     """What the optimizer asks of a sampling rule."""
 
     def draw(self, batch: Batch, update: int) -> Batch:
-        """Return the curvature batch of the update with that number, counted from 0."""
+        """Return the curvature batch of the update with that number, counted from 0.
+
+        Take its cases by `minihf.optim.batches.rows`: with them comes their noise, if there is any.
+        """
 
 
 @dataclass(frozen=True)

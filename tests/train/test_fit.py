@@ -130,6 +130,19 @@ def test_what_comes_back_is_where_it_stands_and_can_go_on(fit, task):
     assert more.records[0]["train"] == history.last["train"]
 
 
+@pytest.mark.parametrize("opt", [hf.SGD(0.1), hf.papers.martens2010(lam=1.0)])
+def test_looking_is_evaluation_and_training_is_with_noise(opt, fit, task):
+    net = hf.Sequential(hf.Dense(3, 4), hf.Dropout(0.5, 4), hf.Tanh(), hf.Dense(4, 2))
+    history = fit(opt, net=net, updates=3, batch_size=5, test=task.data)
+    value = task.loss.value(net(history.params, task.x), task.data[1])
+    assert history.last["train"] == pytest.approx(float(value), rel=ROUNDING)
+    assert history.last["test"] == history.last["train"]
+    plain = hf.Sequential(hf.Dense(3, 4), hf.Identity(), hf.Tanh(), hf.Dense(4, 2))
+    without = fit(opt, net=plain, updates=3, batch_size=5)
+    assert without.records[0]["train"] == history.records[0]["train"]
+    assert (without.params.vector != history.params.vector).any()
+
+
 # The same bits --------------------------------------------------------------------------------
 
 
