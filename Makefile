@@ -52,7 +52,7 @@ lint: $(DEV)  ## check style, types, the order of imports and spelling
 docs: $(DOCS)  ## build the book, running every page, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(RUN)  ## time Gauss-Newton products next to their bare matrix products
+bench: $(RUN)  ## time Gauss-Newton products next to bare matrix products, and to JAX if installed
 	$(BIN)/minihf bench
 
 clean:  ## remove all that make made, .venv too

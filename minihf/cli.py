@@ -76,9 +76,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from minihf.experiments.bench import bench_autoencoder
+    from minihf.experiments.bench import bench
 
-    print(bench_autoencoder(arguments.rounds))
+    for line in bench(arguments.rounds):
+        print(line, flush=True)
     return 0
 
 
@@ -153,9 +154,9 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="time a Gauss-Newton product next to its bare matrix products",
-        description="Time products with the Gauss-Newton matrix of the autoencoder "
-        "784-1000-500-250-30 (batch 1000, float32) next to their bare matrix products.",
+        help="time Gauss-Newton products next to their bare matrix products, and to JAX",
+        description="Time products with the Gauss-Newton matrices of a deep autoencoder, a CNN and "
+        "an LSTM next to their bare matrix products, and to JAX where it is installed.",
     )
     bench.set_defaults(run=_bench)
     bench.add_argument(
