@@ -124,7 +124,7 @@ class SigmoidCrossEntropy:
         _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
         p = sigmoid(z)
         weight = _where(mask, p * (1 - p) / len(z))
-        return lambda Rz: weight * Rz
+        return lambda Rz: weight * _where(mask, Rz)
 
     def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Return p (1 - p) Rz / N."""
@@ -175,9 +175,14 @@ class SoftmaxCrossEntropy:
     def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> p (Rz - p' Rz) / N."""
         _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
-        p = _softmax(z)
-        scaled = _where(mask, p / len(z))
-        return lambda Rz: scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
+        p = _where(mask, _softmax(z))
+        scaled = p / len(z)
+
+        def product(Rz: Array) -> Array:
+            Rz = _where(mask, Rz)
+            return scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
+
+        return product
 
     def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
         """Return p (Rz - p' Rz) / N."""

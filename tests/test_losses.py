@@ -204,3 +204,19 @@ def test_targets_that_would_widen_the_output_are_refused():
     z = np.zeros((2, 3), np.float32)
     with pytest.raises(ValueError, match="targets are float64, the network's output is float32"):
         hf.SquaredError().grad(z, np.zeros((2, 3)))
+
+
+def test_a_masked_step_is_exactly_zero_in_every_product_whatever_stands_there():
+    rng = np.random.default_rng(0)
+    z, Rz = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 3, 4))
+    mask = np.array([[1, 1, 0], [1, 0, 0]], dtype=bool)
+    z[~mask] = Rz[~mask] = np.nan
+    targets = {
+        hf.SoftmaxCrossEntropy: rng.integers(0, 4, (2, 3)),
+        hf.SigmoidCrossEntropy: rng.random((2, 3, 4)),
+        hf.SquaredError: rng.random((2, 3, 4)),
+    }
+    for kind, y in targets.items():
+        product = kind().hvp(z, (y, mask), Rz)
+        assert (product[~mask] == 0).all()
+        assert np.isfinite(product).all()

@@ -68,6 +68,10 @@ class Conv2dOp(Op):
         fault = conv2d_fault(x.shape, W.shape, self.stride, self.padding)
         if fault:
             raise ValueError(f"conv2d: {fault}")
+        if not len(x):
+            raise ValueError(f"conv2d: x has shape {x.shape}, expected at least one case")
+        if b is not None and b.shape != (len(W),):
+            raise ValueError(f"conv2d: b has shape {b.shape}, expected ({len(W)},), one per filter")
         framed = self._windows(x.shape, W).framed(x)
         few_channels = W[0].size <= 2 * len(W)          # so that y is larger than half of cols(x)
         cols = framed.columns() if few_channels else None

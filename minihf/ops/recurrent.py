@@ -126,10 +126,9 @@ class Recurrent(Op):
 def check(op: str, x: Array, Wx: Array, Wh: Array, b: Array, gates: int, **states: Any) -> None:
     """Refuse shapes that do not fit, in the words of the op."""
     H = Wh.shape[0]
-    if x.ndim != 3 or x.shape[-1] != Wx.shape[0] or x.shape[1] < 1:
-        raise ValueError(
-            f"{op}: x has shape {tuple(x.shape)}, expected (N, T, {Wx.shape[0]}) with T >= 1"
-        )
+    if x.ndim != 3 or x.shape[-1] != Wx.shape[0] or min(x.shape[:2]) < 1:
+        wanted = f"(N, T, {Wx.shape[0]}) with N >= 1 and T >= 1"
+        raise ValueError(f"{op}: x has shape {tuple(x.shape)}, expected {wanted}")
     for name, array, shape in (
         ("Wx", Wx, (Wx.shape[0], gates * H)),
         ("Wh", Wh, (H, gates * H)),

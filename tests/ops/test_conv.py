@@ -265,3 +265,13 @@ def test_the_checks_see_a_flipped_kernel_and_a_lost_pixel():
     flipped = ops.conv2d(x, W[:, :, ::-1, ::-1], b, problem.stride, problem.padding)
     assert relative_error(flipped, y) > OTHER
     assert relative_error(ops.conv2d(x[:, :, :-1], W, b, 2, 1), y[:, :, :3]) > OTHER
+
+
+def test_a_bias_or_a_batch_that_does_not_fit_is_refused():
+    x, W = np.ones((1, 1, 3, 3)), np.ones((2, 1, 2, 2))
+    with pytest.raises(ValueError, match=r"b has shape \(1,\), expected \(2,\), one per filter"):
+        ops.conv2d(x, W, np.ones(1))
+    with pytest.raises(ValueError, match="expected at least one case"):
+        ops.conv2d(x[:0], W)
+    with pytest.raises(ValueError, match="with N >= 1 and T >= 1"):
+        ops.rnn(np.ones((0, 2, 1)), np.ones((1, 3)), np.ones((3, 3)), np.ones(3))

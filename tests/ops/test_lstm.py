@@ -257,7 +257,7 @@ def test_factors_rebuild_the_gradient_case_by_case():
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("x", (N, D), r"lstm: x has shape \(3, 2\), expected \(N, T, 2\) with T >= 1"),
+        ("x", (N, D), r"lstm: x has shape \(3, 2\), expected \(N, T, 2\) with N >= 1 and T >= 1"),
         ("x", (N, T, D + 1), r"lstm: x has shape \(3, 6, 3\), expected \(N, T, 2\)"),
         ("x", (N, 0, D), r"lstm: x has shape \(3, 0, 2\), .* T >= 1"),
         ("Wx", (D, H), r"lstm: Wx has shape \(2, 4\), expected \(2, 16\)"),
