@@ -110,15 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         help="which methods, in order (default: adam,martens2010,zhang2017)",
     )  # fmt: skip
     demo.add_argument(
-        "--seed", type=_natural, default=0, metavar="N",
-        help="seed of the initial weights and of the batches (default: 0)",
-    )  # fmt: skip
-    demo.add_argument(
         "--out", type=_figure, default=Path("minihf-demo.png"), metavar="FILE",
         help="the figure: .png, .pdf or .svg (default: minihf-demo.png)",
     )  # fmt: skip
-    demo.add_argument("--quiet", action="store_true", help="no progress bars")
-    _add_backend(demo)
+    _add_common(demo)
 
     run = commands.add_parser(
         "run",
@@ -138,10 +133,6 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds of updates (default: 120)",
     )  # fmt: skip
     run.add_argument(
-        "--seed", type=_natural, default=0, metavar="N",
-        help="seed of the initial weights and of the batches (default: 0)",
-    )  # fmt: skip
-    run.add_argument(
         "--data", type=Path, metavar="FILE",
         help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
     )  # fmt: skip
@@ -149,8 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("runs"), metavar="DIR",
         help="the folder for log and figure, made if it is not there (default: runs)",
     )  # fmt: skip
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
-    _add_backend(run)
+    _add_common(run)
 
     bench = commands.add_parser(
         "bench",
@@ -166,7 +156,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_backend(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that trains takes."""
+    parser.add_argument(
+        "--seed", type=_natural, default=0, metavar="N",
+        help="seed of the initial weights and of the batches (default: 0)",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
     parser.add_argument(
         "--backend", type=_backend, metavar="NAME",
         help="auto, numpy or cupy (default: $MINIHF_BACKEND, else auto)",

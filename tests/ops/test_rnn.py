@@ -103,7 +103,7 @@ def test_factors_rebuild_the_gradient():
 
 def test_shapes_that_do_not_fit_are_refused():
     for name, shape, message in [
-        ("x", (N, 0, D), r"rnn: x has shape \(3, 0, 2\), expected \(N, T, 2\) with N >= 1"),
+        ("x", (N, 0, D), r"x has shape \(3, 0, 2\), expected \(N, T, 2\) with N >= 1 and T >= 1"),
         ("Wh", (H, 4 * H), r"rnn: Wh has shape \(4, 16\), expected \(4, 4\)"),
         ("h0", (H,), r"rnn: h0 has shape \(4,\), expected \(3, 4\)"),
     ]:
