@@ -9,6 +9,7 @@ An op with weights may add what Kronecker factors and per-case gradients are mad
 
     factors(residuals, u)                   -> a (N, P, D), s (N, P, M)
     split(residuals, matrix)                -> weights, from a matrix (D, M)
+    join(residuals, weights)                -> the matrix, from the weights
 
 `minihf.tape` walks along ops without knowing any; `minihf.ops` holds them.
 """
@@ -60,7 +61,7 @@ class Op:
     """Whether `vjp` takes a fourth argument ``out``: per input, an array to write its cotangent
     into and return, or None."""
     weight_inputs: tuple[int, ...] = ()
-    """Which inputs are weights, in an op that gives `factors` and `split`."""
+    """Which inputs are weights, in an op that gives `factors`, `split` and `join`."""
     bias_input: int | None = None
     """Which input is the bias: its gradient is the sum of s."""
 
@@ -74,6 +75,10 @@ class Op:
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """Cut a matrix (D, M), a row for each entry of `a`, into the weights in their shapes."""
+        raise NotImplementedError
+
+    def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
+        """Stack the weights to a matrix (D, M): what `split` undoes."""
         raise NotImplementedError
 
     def _lacks(self, rule: str) -> NotImplementedError:

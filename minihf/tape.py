@@ -43,8 +43,8 @@ class Factors:
         The parameter whose gradient is the sum of s.
     a, s : array, shape (N, P, D) and (N, P, M)
         For P positions: time steps, pixels, or 1.
-    split : callable
-        Cuts a matrix (D, M) into arrays in the weights' own shapes.
+    split, join : callable
+        Cut a matrix (D, M) into arrays in the weights' own shapes, and stack such arrays to it.
     """
 
     weights: tuple[str, ...]
@@ -52,6 +52,7 @@ class Factors:
     a: Array
     s: Array
     split: Callable[[Array], tuple[Array, ...]]
+    join: Callable[[Sequence[Array]], Array]
 
 
 Route: TypeAlias = list[tuple[Node, tuple[bool, ...]]]
@@ -198,7 +199,10 @@ class Linearization:
         return self._gather(block, RU, self._empty(block, v.dtype))
 
     def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
-        """Back-propagate and keep the cotangent of every value on the tape, by its index."""
+        """Back-propagate and keep the cotangent of every op's output, by its index.
+
+        Those of the parameters are not computed: half the products of a `vjp`.
+        """
         kept: dict[int, Array] = {}
         self._pull(self._whole, self._seed("backward", u, taps or {}), kept)
         return kept
@@ -217,7 +221,8 @@ class Linearization:
             if weights and None not in weights and node.output in kept:
                 bias = None if node.op.bias_input is None else names[node.op.bias_input]
                 a, s = node.op.factors(node.residuals, kept[node.output])
-                found.append(Factors(weights, bias, a, s, partial(node.op.split, node.residuals)))
+                split, join = (partial(f, node.residuals) for f in (node.op.split, node.op.join))
+                found.append(Factors(weights, bias, a, s, split, join))
         return found
 
     def count_uses(self, name: str) -> int:
@@ -241,13 +246,19 @@ class Linearization:
         kept: dict[int, Array] | None = None,
         into: Mapping[int, Array] | None = None,
     ) -> dict[int, Array]:
-        """Backward: the cotangents of the leaves, by index; of everything, into `kept`."""
+        """Backward: the cotangents of the leaves, by index; or of all else, into `kept`."""
+        leaves = set(self._leaves.values())
         for node, needs in reversed(self._route(block)):
             u = U.pop(node.output, None)
             if u is None:
                 continue
             if kept is not None:
                 kept[node.output] = u
+                needs = tuple(
+                    needed and i not in leaves for needed, i in zip(needs, node.inputs, strict=True)
+                )
+                if not any(needs):
+                    continue
             if into and node.op.writes_into:
                 out = [into.get(-1 if i is None else i) for i in node.inputs]
                 _collect(U, node, needs, node.op.vjp(node.residuals, u, needs, out))

@@ -2,6 +2,7 @@
 
 from minihf.curvature.ggn import GGN
 from minihf.curvature.hessian import Hessian
+from minihf.curvature.kronecker import KroneckerFactors
 from minihf.curvature.operator import BlockOperator, CurvatureOperator, Shifted
 
-__all__ = ["GGN", "BlockOperator", "CurvatureOperator", "Hessian", "Shifted"]
+__all__ = ["GGN", "BlockOperator", "CurvatureOperator", "Hessian", "KroneckerFactors", "Shifted"]

@@ -134,6 +134,11 @@ class Conv2dOp(Op):
         """W' is the matrix, once it has only two axes."""
         return (matrix.T.reshape(residuals[1].shape),)
 
+    def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
+        """W' is the matrix, once it has only two axes."""
+        (W,) = weights
+        return W.reshape(len(W), -1).T
+
     # The three maps
 
     def _correlate(self, terms: Sequence[Term], b: Any = None, cols: Any = None) -> Array:

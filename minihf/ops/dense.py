@@ -103,6 +103,10 @@ class DenseOp(Op):
         """W is the matrix."""
         return (matrix,)
 
+    def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
+        """W is the matrix."""
+        return weights[0]
+
 
 def _rows(x: Array) -> Array:
     """Cases and positions as one axis: a matrix."""

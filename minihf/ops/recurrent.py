@@ -122,6 +122,10 @@ class Recurrent(Op):
         D = residuals[1].shape[0]
         return matrix[:D], matrix[D:]
 
+    def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
+        """Wx stands above Wh."""
+        return array_module(*weights).concatenate(list(weights))
+
 
 def check(op: str, x: Array, Wx: Array, Wh: Array, b: Array, gates: int, **states: Any) -> None:
     """Refuse shapes that do not fit, in the words of the op."""

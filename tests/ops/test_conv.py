@@ -217,6 +217,7 @@ def test_factors_rebuild_the_gradient_of_each_case(kernel, stride, padding, imag
         _, alone = op.forward(x[one], W, b)
         _, gradient, of_bias = op.vjp(alone, u[one], (False, True, True))
         (found,) = op.split(residuals, hf.asarray(a[n].T @ s[n]))
+        assert relative_error(op.join(residuals, [found]), a[n].T @ s[n]) == 0
         assert relative_error(found, hf.to_host(gradient)) <= SAME
         assert relative_error(s[n].sum(axis=0), hf.to_host(of_bias)) <= SAME
 

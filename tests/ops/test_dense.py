@@ -65,6 +65,7 @@ def test_factors_rebuild_the_gradient_case_by_case(x, weights):
     assert (a.shape, s.shape) == ((N, positions, D), (N, positions, M))
     assert relative_error(np.einsum("npd,npm->dm", a, s), gradient) <= SAME
     assert relative_error(s.sum(axis=(0, 1)), of_bias) <= SAME
+    assert op.join(residuals, op.split(residuals, gradient)) is gradient
 
 
 def test_matmul_takes_vectors_as_numpy_does():

@@ -249,6 +249,7 @@ def test_factors_rebuild_the_gradient_case_by_case():
         assert relative_error(s[n].sum(axis=0), b) <= SAME
     for found, expected in zip(op.split(residuals, total), (of_Wx, of_Wh), strict=True):
         assert relative_error(found, expected) <= SAME
+    assert relative_error(op.join(residuals, op.split(residuals, total)), total) == 0
 
 
 # What it says

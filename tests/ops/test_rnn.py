@@ -98,6 +98,7 @@ def test_factors_rebuild_the_gradient():
     matrix = hf.asarray(np.einsum("ntd,ntm->dm", a, s))
     for found, expected in zip(op.split(residuals, matrix), (of_Wx, of_Wh), strict=True):
         assert relative_error(found, expected) <= SAME
+    assert relative_error(op.join(residuals, op.split(residuals, matrix)), matrix) == 0
     assert relative_error(s.sum(axis=(0, 1)), of_b) <= SAME
 
 
