@@ -55,6 +55,13 @@ class Loss(Protocol):
         Of y only the mask is looked at.
         """
 
+    def root(self, z: Array, v: Array, y: Any = None) -> Array:
+        """Multiply with a square root R of each case's Hessian, R R' = N H_L, for v of z's shape.
+
+        With random signs v, R v has the same second moment as a `sample`. Of y only the mask is
+        looked at.
+        """
+
 
 class SquaredError:
     """Half the squared distance, summed over outputs: 1/2 |z - y|^2 per case.
@@ -89,6 +96,11 @@ class SquaredError:
         """Draw z - y for y ~ Normal(z, I): standard normal entries."""
         _, mask = _unmask("SquaredError", y, z.shape)
         return _where(mask, asarray(rng.standard_normal(z.shape), dtype=z.dtype))
+
+    def root(self, z: Array, v: Array, y: Any = None) -> Array:
+        """Return v: R is the identity."""
+        _, mask = _unmask("SquaredError", y, z.shape)
+        return _where(mask, v)
 
     def _error(self, z: Array, y: Any) -> Array:
         y, mask = _unmask("SquaredError", y, z.shape)
@@ -136,6 +148,12 @@ class SigmoidCrossEntropy:
         p = sigmoid(z)
         draw = asarray(rng.random(z.shape), dtype=p.dtype) < p
         return _where(mask, p - draw)
+
+    def root(self, z: Array, v: Array, y: Any = None) -> Array:
+        """Return sqrt(p (1 - p)) v."""
+        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
+        p = sigmoid(z)
+        return _where(mask, (p * (1 - p)) ** 0.5 * v)
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array | None]:
         y, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
@@ -197,6 +215,13 @@ class SoftmaxCrossEntropy:
         draw = asarray(rng.random((*z.shape[:-1], 1)), dtype=p.dtype)
         label = (p.cumsum(axis=-1) < draw).sum(axis=-1, keepdims=True)
         return _where(mask, p - (classes == xp.minimum(label, z.shape[-1] - 1)))
+
+    def root(self, z: Array, v: Array, y: Any = None) -> Array:
+        """Return (diag(q) - p q') v with q = sqrt(p)."""
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
+        p = _softmax(z)
+        qv = p**0.5 * v
+        return _where(mask, qv - p * qv.sum(axis=-1, keepdims=True))
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array, Array | None]:
         """Refuse labels that do not fit; return logits (N P, M) and labels (N P,), and the mask."""

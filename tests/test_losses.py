@@ -71,7 +71,7 @@ def test_nothing_is_written_into_and_float32_stays(loss, targets):
     y = y.astype(np.float32) if y.dtype.kind == "f" else y
     before = [hf.to_host(x).copy() for x in (z, y, Rz)]
     sample = loss.sample(z, np.random.default_rng(0))
-    results = [loss.value(z, y), loss.grad(z, y), loss.hvp(z, y, Rz), sample]
+    results = [loss.value(z, y), loss.grad(z, y), loss.hvp(z, y, Rz), sample, loss.root(z, Rz)]
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
     for x, copy in zip((z, y, Rz), before, strict=True):
         np.testing.assert_array_equal(hf.to_host(x), copy)
@@ -102,6 +102,16 @@ def test_samples_have_mean_zero_and_the_hessian_as_their_covariance(loss, target
     assert np.abs(s.T @ s / DRAWS - H).max() <= SIGMAS * np.sqrt(3 / DRAWS)
     again = loss.sample(many[:9], np.random.default_rng(5))
     assert relative_error(loss.sample(many[:9], np.random.default_rng(5)), again) == 0.0
+
+
+@every_loss
+@anything
+def test_a_root_times_its_transpose_is_the_hessian_of_each_case(loss, targets, shape, seed):
+    z, y, Rz = draw(targets, shape, seed)
+    basis = [hf.asarray(e.reshape(shape)) for e in np.eye(Rz.size)]
+    R = np.stack([hf.to_host(loss.root(z, e)).reshape(-1) for e in basis], axis=1)
+    expected = len(z) * hf.to_host(loss.hvp(z, y, Rz)).reshape(-1)
+    assert relative_error(R @ R.T @ hf.to_host(Rz).reshape(-1), expected) <= EXACT
 
 
 # Masks
@@ -220,3 +230,6 @@ def test_a_masked_step_is_exactly_zero_in_every_product_whatever_stands_there():
         product = kind().hvp(z, (y, mask), Rz)
         assert (product[~mask] == 0).all()
         assert np.isfinite(product).all()
+        root = kind().root(z, Rz, (y, mask))
+        assert (root[~mask] == 0).all()
+        assert np.isfinite(root).all()

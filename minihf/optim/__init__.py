@@ -4,7 +4,7 @@ from minihf.optim import papers
 from minihf.optim.damping import Constant, LevenbergMarquardt
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import ConjugateGradients, HessianFree
-from minihf.optim.preconditioners import SquaredGradients
+from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import CycledChunks, Prefix
 from minihf.optim.steps import BacktrackingArmijo, FixedStep
@@ -19,6 +19,8 @@ __all__ = [
     "CycledChunks",
     "FixedStep",
     "HessianFree",
+    "Jacobi",
+    "Kronecker",
     "LevenbergMarquardt",
     "Prefix",
     "Report",

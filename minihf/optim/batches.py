@@ -22,7 +22,17 @@ from minihf.backend import Array, array_module
 from minihf.params import Params
 from minihf.tape import linearize
 
-__all__ = ["Batch", "chunks", "generator", "gradient", "n_cases", "objective", "rows", "with_noise"]
+__all__ = [
+    "Batch",
+    "chunks",
+    "generator",
+    "gradient",
+    "n_cases",
+    "objective",
+    "resume",
+    "rows",
+    "with_noise",
+]
 
 Batch: TypeAlias = tuple[Any, ...]
 """(x, y): inputs and targets with a common first axis; from `with_noise` on, (x, y, noise)."""
@@ -68,8 +78,15 @@ def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
 
 
 def generator(seed: int) -> Mapping[str, Any]:
-    """Return the state of a generator for noise: not that of ``net.init(seed)``, but its own."""
+    """Return the state of an optimizer's generator: not that of ``net.init(seed)``, but its own."""
     return np.random.default_rng([seed, 1]).bit_generator.state
+
+
+def resume(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return a generator that goes on from such a state."""
+    rng = np.random.default_rng(0)
+    rng.bit_generator.state = state
+    return rng
 
 
 def with_noise(net: Any, params: Params, batch: Batch, state: Any) -> tuple[Batch, Any]:
@@ -81,8 +98,7 @@ def with_noise(net: Any, params: Params, batch: Batch, state: Any) -> tuple[Batc
     N = n_cases(batch)
     if _is_noisy(batch) or not hasattr(net, "draw"):
         return batch, state
-    rng = np.random.default_rng(0)
-    rng.bit_generator.state = state.rng
+    rng = resume(state.rng)
     noise = net.draw(rng, N, params.dtype)
     if not noise:
         return batch, state

@@ -23,9 +23,17 @@ import numpy as np
 
 from minihf.backend import Array, array_module, to_host
 from minihf.curvature import GGN, CurvatureOperator, Shifted
-from minihf.optim.batches import Batch, generator, gradient, n_cases, objective, with_noise
+from minihf.optim.batches import (
+    Batch,
+    generator,
+    gradient,
+    n_cases,
+    objective,
+    resume,
+    with_noise,
+)
 from minihf.optim.damping import Constant, Damping
-from minihf.optim.preconditioners import Preconditioner
+from minihf.optim.preconditioners import Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
@@ -73,13 +81,16 @@ class HessianFreeState:
     solution : array, shape (n,), or None
         CG's last iterate of every block, for the warm start.
     rng : dict
-        State of the `numpy.random.Generator` that noise layers draw from.
+        State of the `numpy.random.Generator` that noise layers and preconditioners draw from.
+    memory : None, or nested dicts of arrays and numbers
+        What the preconditioner remembers.
     """
 
     update: int
     lam: float
     solution: Array | None
     rng: Mapping[str, Any]
+    memory: Memory = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class HessianFree:
         `GGN`, or `Hessian`.
     solver : ConjugateGradients
     preconditioner : Preconditioner, optional
-        `SquaredGradients`, for one.
+        `SquaredGradients`, `Jacobi` or `Kronecker`.
     damping : Damping
         `Constant` or `LevenbergMarquardt`.
     step_rule : StepRule
@@ -207,7 +218,8 @@ class HessianFree:
             return self._reject(params, state, batch, old, began)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-        solves, blocks = self._solve(C, g, state)
+        M, state = self._precondition(C, state)
+        solves, blocks = self._solve(C, g, state, M)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
             step = self.step_rule(_candidates(C, solves), g, old, lambda step: f(step, batch))
             predicted, rho = self._trust(C, g, step, lambda step: f(step, chosen))
@@ -238,14 +250,22 @@ class HessianFree:
         moved = params.vector + step.length * step.direction
         return params.with_vector(moved), new_state, report
 
+    def _precondition(
+        self, C: CurvatureOperator, state: HessianFreeState
+    ) -> tuple[Mapping[str, Any], HessianFreeState]:
+        """Return an operator for each block, and the state with what is remembered of it."""
+        if self.preconditioner is None:
+            return {}, state
+        shift = dict.fromkeys(C.partition, state.lam + self.l2)
+        rng = resume(state.rng)
+        M, memory = self.preconditioner(C, shift, state.memory, rng)
+        return M, replace(state, memory=memory, rng=rng.bit_generator.state)
+
     def _solve(
-        self, C: CurvatureOperator, g: Array, state: HessianFreeState
+        self, C: CurvatureOperator, g: Array, state: HessianFreeState, M: Mapping[str, Any]
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
         """Solve ([C]_b + (lam + l2) I) d_b = -g_b for each block b, independently."""
         shift = state.lam + self.l2
-        M: Mapping[str, Any] = {}
-        if self.preconditioner is not None:
-            M = self.preconditioner(C.lin, C.loss, C.y, C.partition, shift)
         solves, reports = {}, {}
         for name, block in C.partition.items():
             began = perf_counter()

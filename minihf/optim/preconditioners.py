@@ -1,7 +1,8 @@
 """Preconditioners for CG: cheap stand-ins for the inverse of the damped curvature.
 
-A preconditioner sees the linearization on the curvature batch and gives an operator ``M @ r`` for
-each block. Called by `minihf.HessianFree`.
+A preconditioner sees the curvature on the curvature batch and gives an operator ``M @ r`` for each
+block. What it wants to remember it returns, and is given again at the next update: it has no state
+of its own, so that the optimizer's state is all there is to a run. Called by `minihf.HessianFree`.
 """
 
 from __future__ import annotations
@@ -9,23 +10,47 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
-from minihf.backend import Array, add_into, array_module, gemm
+import numpy as np
+
+from minihf.backend import Array, add_into, array_module, asarray, gemm
+from minihf.curvature import CurvatureOperator, KroneckerFactors
 from minihf.optim.settings import settle
 from minihf.params import Params, Partition
 from minihf.tape import Linearization
 
-__all__ = ["Diagonal", "Preconditioner", "SquaredGradients", "mean_squared_gradients"]
+__all__ = [
+    "Diagonal",
+    "Jacobi",
+    "Kronecker",
+    "Memory",
+    "Preconditioner",
+    "SquaredGradients",
+    "mean_squared_gradients",
+    "mean_squares",
+]
+
+Memory: TypeAlias = Any
+"""None, or nested dicts of arrays and numbers: a part of the optimizer's state."""
 
 
 class Preconditioner(Protocol):
     """What the optimizer asks of a preconditioner."""
 
     def __call__(
-        self, lin: Linearization, loss: Any, y: Any, partition: Partition, shift: float
-    ) -> Mapping[str, Any]:
-        """Return an operator for each block; `shift` is what is added to the curvature."""
+        self,
+        C: CurvatureOperator,
+        shift: Mapping[str, float],
+        memory: Memory,
+        rng: np.random.Generator,
+    ) -> tuple[Mapping[str, Any], Memory]:
+        """Return an operator for each block, and what to remember.
+
+        `shift` is what is added to each block of the curvature. `memory` is what the last update's
+        call returned, None at first; it is not to be written into. A block without an operator is
+        not preconditioned.
+        """
 
 
 class Diagonal:
@@ -52,21 +77,140 @@ class SquaredGradients:
         settle(self, exponent="positive")
 
     def __call__(
-        self, lin: Linearization, loss: Any, y: Any, partition: Partition, shift: float
-    ) -> Mapping[str, Diagonal]:
-        """Return a diagonal operator for each block."""
-        squares = mean_squared_gradients(lin, loss, y)
-        xp = array_module(squares.vector)
-        # A parameter that no case touches has shift 0 + square 0 and must not divide by zero.
-        floor = float(xp.finfo(squares.dtype).tiny) ** (1 / 2)
-        diagonal = xp.maximum(squares.vector + shift, floor) ** self.exponent
-        return {name: Diagonal(diagonal[block.index]) for name, block in partition.items()}
+        self,
+        C: CurvatureOperator,
+        shift: Mapping[str, float],
+        memory: Memory,
+        rng: np.random.Generator,
+    ) -> tuple[Mapping[str, Diagonal], Memory]:
+        """Return a diagonal operator for each block; nothing is remembered."""
+        squares = mean_squared_gradients(C.lin, C.loss, C.y)
+        return _diagonals(squares.vector, C.partition, shift, self.exponent), memory
+
+
+@dataclass(frozen=True)
+class Jacobi:
+    """M^-1 = (diagonal of the Gauss-Newton matrix + shift)^exponent, estimated by random signs.
+
+    With H_L = R R' in the output and random signs v, the squares of J_n' R v_n, a case's cotangent,
+    have the mean J_n' H_L J_n on the diagonal. One backward pass and one product of squares per
+    draw; with one output one draw is exact.
+
+    O. Chapelle & D. Erhan, "Improved preconditioner for Hessian free optimization", NIPS workshop
+    on deep learning, 2011. The exponent is ours to choose; 1 is the Jacobi preconditioner.
+    """
+
+    draws: int = 1
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        settle(self, draws="1 or more", exponent="positive")
+
+    def __call__(
+        self,
+        C: CurvatureOperator,
+        shift: Mapping[str, float],
+        memory: Memory,
+        rng: np.random.Generator,
+    ) -> tuple[Mapping[str, Diagonal], Memory]:
+        """Return a diagonal operator for each block; nothing is remembered."""
+        diagonal = self.diagonal(C.lin, C.loss, C.y, rng)
+        return _diagonals(diagonal, C.partition, shift, self.exponent), memory
+
+    def diagonal(
+        self, lin: Linearization, loss: Any, y: Any, rng: np.random.Generator
+    ) -> Array:
+        """Return an unbiased estimate of the Gauss-Newton matrix's diagonal (n,)."""
+        total: Any = None
+        for _ in range(self.draws):
+            signs = asarray(2 * rng.integers(2, size=lin.output.shape) - 1, dtype=lin.output.dtype)
+            total = add_into(total, mean_squares(lin, loss.root(lin.output, signs, y)).vector)
+        return total / self.draws
+
+
+@dataclass(frozen=True)
+class Kronecker:
+    """M = the inverse of damped Kronecker factors, averaged over updates.
+
+    At update t = 1, 2, ... the factors are rho times the old ones plus 1 - rho times those of the
+    curvature batch, rho = min(decay, 1 - 1/t). They are inverted at each of the first `refresh`
+    updates, and then at every `refresh`-th. A layer that lies in several blocks is damped by the
+    largest of their shifts. A batch whose factors are not finite is passed over.
+
+    J. Martens & R. Grosse, ICML 2015; `minihf.curvature.kronecker` has the equations.
+
+    Notes
+    -----
+    Remembered: A and S of each layer, and their inverses. A layer of D inputs and M outputs has
+    2 (D + 1)^2 + 2 M^2 numbers there.
+    """
+
+    decay: float = 0.95
+    refresh: int = 5
+
+    def __post_init__(self) -> None:
+        settle(self, decay="in [0, 1)", refresh="1 or more")
+
+    def __call__(
+        self,
+        C: CurvatureOperator,
+        shift: Mapping[str, float],
+        memory: Memory,
+        rng: np.random.Generator,
+    ) -> tuple[Mapping[str, Any], Memory]:
+        """Return M for each block, and the averages, their inverses and the number of updates."""
+        new = KroneckerFactors.sampled(C.lin, C.loss, C.y, rng)
+        if new.finite:
+            t = 1 if memory is None else memory["updates"] + 1
+            if memory is not None:
+                old = KroneckerFactors(new.stacks, memory["A"], memory["S"])
+                new = new.averaged(old, min(self.decay, 1 - 1 / t))
+            inverse = {} if memory is None else memory["inverse"]
+            if t <= self.refresh or t % self.refresh == 0:
+                fresh = new.inverse(_shift_of_stacks(new, C.partition, shift))
+                inverse = {"A": fresh.A, "S": fresh.S}
+            memory = {"updates": t, "A": new.A, "S": new.S, "inverse": inverse}
+        if memory is None:
+            return {}, None
+        M = KroneckerFactors(new.stacks, **memory["inverse"])
+        return {name: M.block(block) for name, block in C.partition.items()}, memory
+
+
+def _shift_of_stacks(
+    factors: KroneckerFactors, partition: Partition, shift: Mapping[str, float]
+) -> dict[str, float]:
+    """Return, for each stack, the largest shift of the blocks that hold any of its parameters."""
+    largest: dict[str, float] = {}
+    for name, block in partition.items():
+        for piece in block.pieces:
+            largest[piece.name] = max(shift[name], largest.get(piece.name, 0.0))
+    return {
+        key: max(largest[name] for name in stack.names) for key, stack in factors.stacks.items()
+    }
+
+
+def _diagonals(
+    squares: Array, partition: Partition, shift: Mapping[str, float], exponent: float
+) -> dict[str, Diagonal]:
+    """Return the inverse of (squares + shift)^exponent for each block."""
+    xp = array_module(squares)
+    # A parameter that no case touches has shift 0 + square 0 and must not divide by zero.
+    floor = float(xp.finfo(squares.dtype).tiny) ** (1 / 2)
+    return {
+        name: Diagonal(xp.maximum(squares[block.index] + shift[name], floor) ** exponent)
+        for name, block in partition.items()
+    }
 
 
 def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
-    """Return, entry by entry, the mean over cases of the squared gradient of a case's loss.
+    """Return, entry by entry, the mean over cases of the squared gradient of a case's loss."""
+    return mean_squares(lin, len(lin.output) * loss.grad(lin.output, y))
 
-    A case's gradient is summed over positions and uses of the weight before it is squared. For one
+
+def mean_squares(lin: Linearization, u: Array) -> Params:
+    """Return, entry by entry, the mean over cases of (J_n' u_n)^2, for u of the output's shape.
+
+    A case's J_n' u_n is summed over positions and uses of the weight before it is squared. For one
     use and one position this is one matrix product per weight: sum over n of (a_n s_n')^2 =
     (a^2)' (s^2). Parameters with a use in an op without `factors`, or where the
     cases are no longer the first axis, get 1, with a warning.
@@ -74,7 +218,7 @@ def mean_squared_gradients(lin: Linearization, loss: Any, y: Any) -> Params:
     N = len(lin.output)
     xp = array_module(lin.params.vector)
     squares = lin.params.with_vector(xp.ones_like(lin.params.vector))
-    uses = lin.factors(N * loss.grad(lin.output, y))
+    uses = lin.factors(u)
     seen = [name for name in lin.params.names if not lin.count_uses(name)]
     for name in seen:
         squares[name] = 0

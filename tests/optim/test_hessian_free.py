@@ -20,6 +20,7 @@ from minihf.optim import (
     Constant,
     CycledChunks,
     FixedStep,
+    Kronecker,
     LevenbergMarquardt,
     Prefix,
     SquaredGradients,
@@ -42,12 +43,18 @@ def zhang(blocks="layer"):
     return hf.papers.zhang2017(blocks, alpha=0.5, lam=0.1)
 
 
+def kronecker(blocks="layer"):
+    """With running averages, which are a part of the state."""
+    return martens(blocks=blocks, preconditioner=Kronecker(refresh=2))
+
+
 def bits(state):
     """Everything in an optimizer's state, comparable."""
-    return {
-        name: value.tobytes() if isinstance(value, np.ndarray) else value
-        for name, value in vars(state).items()
-    }
+    if isinstance(state, np.ndarray):
+        return state.tobytes()
+    if isinstance(state, dict):
+        return {name: bits(value) for name, value in state.items()}
+    return bits(vars(state)) if dataclasses.is_dataclass(state) else state
 
 
 # Blocks ---------------------------------------------------------------------------------------
@@ -155,12 +162,11 @@ def test_a_solve_passes_its_settings_on():
 
 
 def test_a_preconditioner_sees_the_whole_shift_and_works_on_its_block(problem, run):
-    def exact(lin, loss, y, partition, shift):
-        G = hf.GGN(lin, loss, y, partition)
+    def exact(C, shift, memory, rng):
         return {
-            name: np.linalg.inv(G.block(name).to_dense() + shift * np.eye(block.size))
-            for name, block in partition.items()
-        }
+            name: np.linalg.inv(C.block(name).to_dense() + shift[name] * np.eye(block.size))
+            for name, block in C.partition.items()
+        }, memory
 
     stop = hf.RelativeResidual(ROUNDING)
     opt = martens(blocks="layer", solver=ConjugateGradients(9, stop), preconditioner=exact)
@@ -299,14 +305,14 @@ def test_blocks_that_do_not_fit_are_refused_before_the_first_update(problem):
 # The same bits --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [martens, zhang])
+@pytest.mark.parametrize("make", [martens, zhang, kronecker])
 def test_the_same_seed_gives_the_same_bits(make, problem, run):
     (one, first, _), (two, second, _) = (run(make(), problem(dtype=np.float32), 5) for _ in "ab")
     assert one.vector.tobytes() == two.vector.tobytes()
     assert bits(first) == bits(second)
 
 
-@pytest.mark.parametrize("make", [martens, zhang])
+@pytest.mark.parametrize("make", [martens, zhang, kronecker])
 def test_a_run_that_goes_on_from_a_copied_state_was_never_stopped(make, problem, run):
     p = problem(dtype=np.float32)
     through = run(make(), p, 5)
@@ -319,14 +325,35 @@ def test_a_run_that_goes_on_from_a_copied_state_was_never_stopped(make, problem,
     assert bits(resumed[1]) == bits(through[1])
 
 
-def test_the_state_is_plain_arrays_and_numbers(problem, run):
-    state = run(martens(), problem(), 1)[1]
-    plain = {name: v for name, v in vars(state).items() if name != "solution"}
+@pytest.mark.parametrize("make", [martens, kronecker])
+def test_the_state_is_plain_arrays_and_numbers(make, problem, run):
+    state = run(make(), problem(), 1)[1]
     assert type(state.solution) is np.ndarray
+
+    def without_arrays(value):
+        if isinstance(value, dict):
+            return {name: without_arrays(entry) for name, entry in value.items()}
+        return "an array" if type(value) is np.ndarray else value
+
+    plain = without_arrays(vars(state))
     assert json.loads(json.dumps(plain)) == plain
 
 
-@pytest.mark.parametrize("make", [martens, zhang])
+def test_a_preconditioner_is_given_what_it_returned_and_a_generator_that_goes_on(problem, run):
+    seen = []
+
+    def counting(C, shift, memory, rng):
+        seen.append((memory, int(rng.integers(2**62))))
+        return {}, {"count": 1 if memory is None else memory["count"] + 1}
+
+    _, state, _ = run(martens(preconditioner=counting), problem(), 3)
+    assert [memory for memory, _ in seen] == [None, {"count": 1}, {"count": 2}]
+    assert state.memory == {"count": 3}
+    rng = np.random.default_rng([0, 1])
+    assert [number for _, number in seen] == [int(rng.integers(2**62)) for _ in range(3)]
+
+
+@pytest.mark.parametrize("make", [martens, zhang, kronecker])
 def test_every_backend_comes_to_the_same_numbers(make, problem, run, backend):
     here = hf.to_host(run(make(), problem(), 3)[0].vector)
     hf.use("numpy")

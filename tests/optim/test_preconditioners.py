@@ -1,13 +1,20 @@
-"""Squared gradients case by case, and the preconditioner made of them."""
+"""Preconditioners against loops over the cases, dense diagonals and averages worked out by hand."""
 
 import numpy as np
 import pytest
 
 import minihf as hf
 from minihf import ops
-from minihf.optim.preconditioners import SquaredGradients, mean_squared_gradients
+from minihf.curvature import KroneckerFactors
+from minihf.optim.preconditioners import (
+    Jacobi,
+    Kronecker,
+    SquaredGradients,
+    mean_squared_gradients,
+)
 
 ROUNDING = 1e-12      # relative to the largest entry, float64
+SIGMAS = 6.0          # fails by chance once in 10^9 seeds and entry; the seed is fixed
 
 D, M, P, N = 3, 3, 4, 40      # N is more than the cases that are squared at once
 
@@ -85,21 +92,22 @@ def test_parameters_in_an_op_without_factors_get_one_and_are_named():
 @pytest.mark.parametrize("exponent", [0.5, 0.75, 1.0])
 def test_the_preconditioner_is_a_power_of_squares_plus_shift(exponent, backend):
     lin, _, y = linearized(one_bias, ["W", "V", "b"], ())
-    loss, shift = hf.SquaredError(), 0.25
+    loss = hf.SquaredError()
     partition = hf.Partition.of(lin.params, {"weights": ["W", "V"], "bias": "b"})
     squares = hf.to_host(mean_squared_gradients(lin, loss, y).vector)
-    preconditioner = SquaredGradients(exponent)(lin, loss, y, partition, shift)
+    shift = {"weights": 0.25, "bias": 2.0}
+    M, memory = SquaredGradients(exponent)(hf.GGN(lin, loss, y, partition), shift, None, None)
+    assert memory is None
     for name, block in partition.items():
-        Mr = preconditioner[name] @ hf.asarray(np.ones(block.size))
-        expected = (squares[block.index] + shift) ** -exponent
+        Mr = M[name] @ hf.asarray(np.ones(block.size))
+        expected = (squares[block.index] + shift[name]) ** -exponent
         np.testing.assert_allclose(hf.to_host(Mr), expected, rtol=ROUNDING)
 
 
 def test_a_parameter_without_gradient_or_shift_does_not_divide_by_zero():
     lin, _, y = linearized(one_bias, ["W", "V", "b", "idle"], ())
-    partition = hf.Partition.of(lin.params, "network")
-    diagonal = SquaredGradients()(lin, hf.SquaredError(), y, partition, 0.0)["network"]
-    assert np.isfinite(diagonal @ np.ones(lin.params.size)).all()
+    M, _ = SquaredGradients()(hf.GGN(lin, hf.SquaredError(), y), {"network": 0.0}, None, None)
+    assert np.isfinite(M["network"] @ np.ones(lin.params.size)).all()
 
 
 def test_cases_that_are_no_longer_the_first_axis_are_not_taken_for_cases():
@@ -115,3 +123,143 @@ def test_cases_that_are_no_longer_the_first_axis_are_not_taken_for_cases():
     with pytest.warns(RuntimeWarning, match="no per-case gradients for W, b"):
         squares = mean_squared_gradients(lin, hf.SquaredError(), y)
     assert (squares.vector == 1).all()
+
+
+# The diagonal by random signs ---------------------------------------------------------------
+
+
+LOSSES = [hf.SquaredError(), hf.SigmoidCrossEntropy(), hf.SoftmaxCrossEntropy()]
+
+
+def targets(loss, z):
+    if isinstance(loss, hf.SoftmaxCrossEntropy):
+        return hf.asarray(np.zeros(z.shape[:-1], int))
+    return hf.asarray(np.full(z.shape, 0.5))
+
+
+@pytest.mark.parametrize("loss", LOSSES[:2], ids=lambda loss: type(loss).__name__)
+def test_with_one_output_one_draw_of_signs_is_the_diagonal(loss, backend):
+    rng = np.random.default_rng(0)
+    net = hf.Sequential(hf.Dense(D, M), hf.Tanh(), hf.Dense(M, 1))
+    lin = hf.linearize(net, net.init(0, np.float64), hf.asarray(rng.standard_normal((N, D))))
+    y = targets(loss, lin.output)
+    expected = np.diag(hf.to_host(hf.GGN(lin, loss, y).to_dense()))
+    found = hf.to_host(Jacobi().diagonal(lin, loss, y, rng))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * expected.max())
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("shape", [(), (P,)], ids=["one position", "positions"])
+def test_random_signs_estimate_the_diagonal_without_bias(shape, loss):
+    """The mean of many draws is off by no more than its own standard error allows."""
+    lin, _, _ = linearized(twice, ["W", "b"], shape)
+    y, rng, draws = targets(loss, lin.output), np.random.default_rng(1), 400
+    expected = np.diag(hf.GGN(lin, loss, y).to_dense())
+    found = np.stack([Jacobi().diagonal(lin, loss, y, rng) for _ in range(draws)])
+    error = found.std(axis=0, ddof=1) / np.sqrt(draws)
+    assert (np.abs(found.mean(axis=0) - expected) <= SIGMAS * error).all()
+    assert error.max() < 0.1 * expected.max()
+    same, mean = (np.random.default_rng(2) for _ in "ab")
+    single = [Jacobi().diagonal(lin, loss, y, same) for _ in range(3)]
+    np.testing.assert_allclose(
+        Jacobi(draws=3).diagonal(lin, loss, y, mean), np.mean(single, axis=0), rtol=ROUNDING
+    )
+
+
+def test_the_jacobi_preconditioner_divides_by_the_diagonal_plus_shift(backend):
+    lin, _, y = linearized(twice, ["W", "b"], ())
+    G = hf.GGN(lin, hf.SquaredError(), y, "param")
+    rng, again = np.random.default_rng(3), np.random.default_rng(3)
+    shift = {"W": 0.5, "b": 2.0}
+    M, memory = Jacobi(exponent=0.75)(G, shift, None, rng)
+    diagonal = hf.to_host(Jacobi().diagonal(lin, G.loss, y, again))
+    assert memory is None
+    for name, block in G.partition.items():
+        Mr = hf.to_host(M[name] @ hf.asarray(np.ones(block.size)))
+        expected = (diagonal[block.index] + shift[name]) ** -0.75
+        np.testing.assert_allclose(Mr, expected, rtol=ROUNDING)
+
+
+# Kronecker factors ----------------------------------------------------------------------------
+
+
+def curvature(seed, spec="layer", scale=1.0):
+    rng = np.random.default_rng(seed)
+    net = hf.Sequential(hf.Dense(D, M), hf.Tanh(), hf.Dense(M, 2))
+    x = hf.asarray(scale * rng.standard_normal((N, D)))
+    lin = hf.linearize(net, net.init(0, np.float64), x)
+    return hf.GGN(lin, hf.SquaredError(), hf.asarray(np.zeros((N, 2))), spec)
+
+
+def shifts(C, shift):
+    return dict.fromkeys(C.partition, shift)
+
+
+def factors_of(C, rng):
+    return KroneckerFactors.sampled(C.lin, C.loss, C.y, rng)
+
+
+def test_factors_are_averaged_with_more_and_more_memory(backend):
+    """rho = 0, 1/2, 2/3, then no more than decay = 0.7."""
+    rule, memory = Kronecker(decay=0.7), None
+    rng, again = np.random.default_rng(0), np.random.default_rng(0)
+    expected = 0
+    for t, rho in enumerate([0, 1 / 2, 2 / 3, 0.7, 0.7], start=1):
+        C = curvature(t)
+        before = memory
+        _, memory = rule(C, shifts(C, 0.1), memory, rng)
+        expected = rho * expected + (1 - rho) * hf.to_host(factors_of(C, again).A["2.W"])
+        np.testing.assert_allclose(hf.to_host(memory["A"]["2.W"]), expected, rtol=ROUNDING)
+        assert memory["updates"] == t
+        assert before is None or before["updates"] == t - 1          # not written into
+
+
+def test_inverses_are_made_at_first_and_then_now_and_again():
+    rule, memory, rng, made = Kronecker(refresh=3), None, np.random.default_rng(0), []
+    for t in range(1, 10):
+        C, before = curvature(t), memory
+        _, memory = rule(C, shifts(C, 0.1), memory, rng)
+        if before is None or memory["inverse"] is not before["inverse"]:
+            made.append(t)
+            fresh = KroneckerFactors(factors_of(C, rng).stacks, memory["A"], memory["S"])
+            fresh = fresh.inverse(0.1)
+            assert (memory["inverse"]["A"]["0.W"] == fresh.A["0.W"]).all()
+            assert (memory["inverse"]["S"]["2.W"] == fresh.S["2.W"]).all()
+    assert made == [1, 2, 3, 6, 9]
+
+
+def test_every_block_gets_its_part_of_the_inverse_with_its_own_damping(backend):
+    """The layer "2" lies in two blocks: the larger shift counts."""
+    spec = {"first": "0.*", "weights": "2.W", "bias": "2.b"}
+    C, rng, again = curvature(0, spec=spec), np.random.default_rng(0), np.random.default_rng(0)
+    M, _ = Kronecker()(C, {"first": 0.1, "weights": 0.3, "bias": 2.0}, None, rng)
+    expected = factors_of(C, again).inverse({"0.W": 0.1, "2.W": 2.0})
+    for name, block in C.partition.items():
+        r = hf.asarray(np.arange(1.0, 1.0 + block.size))
+        np.testing.assert_array_equal(
+            hf.to_host(M[name] @ r), hf.to_host(expected.block(block) @ r)
+        )
+
+
+def test_a_batch_whose_factors_are_not_finite_is_passed_over():
+    rule, rng = Kronecker(), np.random.default_rng(0)
+    C, broken = curvature(0), curvature(0, scale=np.nan)
+    assert rule(broken, shifts(C, 0.1), None, rng) == ({}, None)
+    _, memory = rule(C, shifts(C, 0.1), None, rng)
+    operators, same = rule(broken, shifts(C, 0.1), memory, rng)
+    assert same is memory
+    assert np.isfinite(operators["0"] @ np.ones(C.partition["0"].size)).all()
+
+
+def test_a_parameter_without_factors_gets_the_identity_and_one_warning():
+    def net(params, x):
+        return ops.dense(x, params["W"], params["b"]) * params["scale"]
+
+    rng = np.random.default_rng(0)
+    params = hf.Params.from_dict({"W": rng.standard_normal((D, 2)), "b": np.ones(2), "scale": 3.0})
+    lin = hf.linearize(net, params, rng.standard_normal((N, D)))
+    C = hf.GGN(lin, hf.SquaredError(), np.zeros((N, 2)), {"layer": ["W", "b"], "scale": "scale"})
+    with pytest.warns(RuntimeWarning, match="no Kronecker factors for scale: .*identity") as seen:
+        M, _ = Kronecker()(C, shifts(C, 0.1), None, rng)
+    assert len(seen) == 1
+    assert (M["scale"] @ np.array([5.0]) == 5.0).all()
