@@ -10,10 +10,11 @@ Called by the optimizers, and by anyone who wants to look at curvature.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from minihf.backend import Array
-from minihf.curvature.operator import CurvatureOperator
+from minihf.curvature.operator import CurvatureOperator, pairwise_sums
 from minihf.params import Block
 from minihf.tape import Linearization
 
@@ -64,3 +65,9 @@ class GGN(CurvatureOperator):
         """Return v' G v = (J v)' H_L (J v) for the whole G: half a product."""
         Rz = self.lin.jvp(v)
         return (Rz * self._H_L(Rz)).sum()
+
+    def gram(self, vectors: Sequence[Array]) -> Array:
+        """Return v_i' G v_j = (J v_i)' H_L (J v_j) for the whole G: k tangents forward."""
+        R = [self.lin.jvp(v) for v in vectors]
+        HR = [self._H_L(Rz) for Rz in R]
+        return pairwise_sums(R, HR)

@@ -9,6 +9,7 @@ Called by `minihf.curvature.ggn`, `minihf.curvature.hessian` and, for damping, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from minihf.backend import Array, array_module, asarray, shape_of, to_host
 from minihf.params import Block, Partition
 from minihf.tape import Linearization
 
-__all__ = ["BlockOperator", "CurvatureOperator", "Shifted"]
+__all__ = ["BlockOperator", "CurvatureOperator", "Shifted", "pairwise_sums"]
 
 DENSE_LIMIT = 4096
 """`to_dense` refuses larger operators unless told: 4096 columns are 134 MB and 4096 products."""
@@ -51,6 +52,10 @@ class CurvatureOperator:
 
     def quadratic_form(self, v: Array) -> Array:
         """Return v' C v for the whole matrix C, its off-diagonal blocks included."""
+        raise NotImplementedError
+
+    def gram(self, vectors: Sequence[Array]) -> Array:
+        """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C."""
         raise NotImplementedError
 
     def block(self, name: str) -> BlockOperator:
@@ -114,6 +119,13 @@ class Shifted:
         shifted = self.shift * v  # not into A @ v: it may be the caller's
         shifted += self.A @ v
         return shifted
+
+
+def pairwise_sums(left: Sequence[Array], right: Sequence[Array]) -> Array:
+    """Return the inner products of each array on the left with each on the right: (k, m)."""
+    xp = array_module(*left)
+    rows = [[xp.vdot(x.reshape(-1), y.reshape(-1)) for y in right] for x in left]
+    return xp.stack([xp.stack(row) for row in rows])
 
 
 def _must_fit(A: Any, v: Any) -> None:

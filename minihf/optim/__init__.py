@@ -7,7 +7,7 @@ from minihf.optim.hessian_free import ConjugateGradients, HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import CycledChunks, Prefix
-from minihf.optim.steps import BacktrackingArmijo, FixedStep
+from minihf.optim.steps import BacktrackingArmijo, FixedStep, Subspace
 
 __all__ = [
     "SGD",
@@ -25,5 +25,6 @@ __all__ = [
     "Prefix",
     "Report",
     "SquaredGradients",
+    "Subspace",
     "papers",
 ]

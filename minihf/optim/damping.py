@@ -1,7 +1,9 @@
 """How much of lam I is added to the curvature, and how that changes from update to update.
 
-Damping keeps a step where the quadratic model can be trusted: (G + lam I) d = -g. A rule gives the
-first lam and, from the reduction ratio rho, the next. Called by `minihf.HessianFree`.
+Damping keeps a step where the quadratic model can be trusted: ([C]_b + lam_b I) d_b = -g_b. A rule
+gives the first lam and, from a reduction ratio rho, the next. Every block has its lam; a rule that
+is not per block is told the same rho for all, and so they stay equal. Called by
+`minihf.HessianFree`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ class Damping(Protocol):
     def adaptive(self) -> bool:
         """Whether `update` looks at rho."""
 
+    @property
+    def per_block(self) -> bool:
+        """Whether each block has a rho of its own: that of moving by its direction alone."""
+
     def update(self, lam: float, rho: float) -> float:
         """Return the next lam, after a step with reduction ratio rho (NaN: it failed)."""
 
@@ -36,6 +42,7 @@ class Constant:
 
     initial: float = 0.0
     adaptive = False
+    per_block = False
 
     def __post_init__(self) -> None:
         settle(self, initial="0 or more")
@@ -50,7 +57,9 @@ class LevenbergMarquardt:
     """Raise lam where the model promised too much, lower it where it was right.
 
     rho < low or NaN: lam *= boost;  rho > high: lam *= drop. Martens 2010, section 4.1, with the
-    factors 3/2 and 2/3 there. `minimum` keeps lam off zero, from where no factor leads back.
+    factors 3/2 and 2/3 there. `minimum` is a floor; as it is given it only keeps lam off zero, from
+    where no factor leads back. With `per_block` each block is judged by its own direction, at the
+    price of one forward pass for each.
     """
 
     initial: float = 45.0
@@ -60,6 +69,7 @@ class LevenbergMarquardt:
     high: float = 3 / 4
     minimum: float = 1e-20
     maximum: float = math.inf
+    per_block: bool = False
     adaptive = True
 
     def __post_init__(self) -> None:

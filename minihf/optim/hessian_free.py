@@ -2,7 +2,7 @@
 
     g = gradient on the gradient batch                                   objective and l2 included
     C = curvature on the curvature batch, a part of it
-    for each block b:   d_b = CG( [C]_b + (lam + l2) I,  -g_b )          independent of each other
+    for each block b:   d_b = CG( [C]_b + (lam_b + l2) I,  -g_b )        independent of each other
     step rule:          theta += length * direction, out of CG's iterates
     damping rule:       lam from the reduction ratio rho
 
@@ -37,7 +37,7 @@ from minihf.optim.preconditioners import Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
-from minihf.optim.steps import FixedStep, Step, StepRule
+from minihf.optim.steps import FixedStep, Outlook, Step, StepRule
 from minihf.params import Params, Partition
 from minihf.solvers import CGResult, Reason, RelativeProgress, cg
 from minihf.tape import linearize
@@ -76,21 +76,24 @@ class HessianFreeState:
     ----------
     update : int
         Updates tried so far.
-    lam : float
-        The damping of the next one.
+    lam : dict of str to float
+        The damping of each block in the next one.
     solution : array, shape (n,), or None
         CG's last iterate of every block, for the warm start.
     rng : dict
         State of the `numpy.random.Generator` that noise layers and preconditioners draw from.
     memory : None, or nested dicts of arrays and numbers
         What the preconditioner remembers.
+    move : array, shape (n,), or None
+        The last update that was accepted, for a step rule with momentum.
     """
 
     update: int
-    lam: float
+    lam: Mapping[str, float]
     solution: Array | None
     rng: Mapping[str, Any]
     memory: Memory = None
+    move: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,14 @@ class HessianFree:
     damping : Damping
         `Constant` or `LevenbergMarquardt`.
     step_rule : StepRule
-        `FixedStep` or `BacktrackingArmijo`.
+        `FixedStep`, `BacktrackingArmijo` or `Subspace`.
     sampling : Sampling
         `Prefix` or `CycledChunks`: the curvature batch, where `step` is not given one.
     l2 : float
         Coefficient of 1/2 |theta|^2, in objective, gradient and curvature alike.
+    rho_on : "curvature" or "gradient"
+        The batch on which the objective's change is measured for the reduction ratio. On the
+        gradient batch it is known from the step rule and costs nothing.
 
     Notes
     -----
@@ -142,9 +148,14 @@ class HessianFree:
     step_rule: StepRule = field(default_factory=FixedStep)
     sampling: Sampling = field(default_factory=Prefix)
     l2: float = 0.0
+    rho_on: str = "curvature"
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")
+        if self.rho_on not in ("curvature", "gradient"):
+            raise ValueError(
+                f"HessianFree: rho_on must be 'curvature' or 'gradient', got {self.rho_on!r}"
+            )
         parts = {
             "curvature": ("product", "hf.GGN"),
             "solver": ("__call__", "ConjugateGradients()"),
@@ -161,8 +172,8 @@ class HessianFree:
 
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
         """Return the first state. Refuses blocks that do not fit the parameters."""
-        Partition.of(params, self.blocks)
-        return HessianFreeState(0, self.damping.initial, None, generator(seed))
+        lam = dict.fromkeys(Partition.of(params, self.blocks), self.damping.initial)
+        return HessianFreeState(0, lam, None, generator(seed))
 
     def step(
         self,
@@ -221,8 +232,11 @@ class HessianFree:
         M, state = self._precondition(C, state)
         solves, blocks = self._solve(C, g, state, M)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
-            step = self.step_rule(_candidates(C, solves), g, old, lambda step: f(step, batch))
-            predicted, rho = self._trust(C, g, step, lambda step: f(step, chosen))
+            here = Outlook(
+                g, old, lambda step: f(step, batch), C, state.lam, self.l2, state.move
+            )
+            step = self.step_rule(_candidates(C, solves), here)
+            predicted, rho, rhos = self._trust(here, step, solves, lambda step: f(step, chosen))
 
         accepted, problem = _verdict(step, old, solves)
         report = Report(
@@ -234,21 +248,23 @@ class HessianFree:
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
             step_length=step.length if accepted else 0.0,
-            lam=state.lam,
+            lam=max(state.lam.values()),
             predicted=predicted,
             rho=rho,
-            blocks=blocks,
+            blocks={name: replace(block, rho=rhos[name]) for name, block in blocks.items()},
         )
         new_state = replace(
             state,
             update=state.update + 1,
-            lam=self.damping.update(state.lam, rho),
+            lam={name: self.damping.update(lam, rhos[name]) for name, lam in state.lam.items()},
             solution=_join(C, {name: solve.x for name, solve in solves.items()}),
         )
         if not accepted:
             return params, new_state, report
-        moved = params.vector + step.length * step.direction
-        return params.with_vector(moved), new_state, report
+        move = step.length * step.direction
+        if self.step_rule.momentum:
+            new_state = replace(new_state, move=move)
+        return params.with_vector(params.vector + move), new_state, report
 
     def _precondition(
         self, C: CurvatureOperator, state: HessianFreeState
@@ -256,7 +272,7 @@ class HessianFree:
         """Return an operator for each block, and the state with what is remembered of it."""
         if self.preconditioner is None:
             return {}, state
-        shift = dict.fromkeys(C.partition, state.lam + self.l2)
+        shift = {name: lam + self.l2 for name, lam in state.lam.items()}
         rng = resume(state.rng)
         M, memory = self.preconditioner(C, shift, state.memory, rng)
         return M, replace(state, memory=memory, rng=rng.bit_generator.state)
@@ -264,19 +280,18 @@ class HessianFree:
     def _solve(
         self, C: CurvatureOperator, g: Array, state: HessianFreeState, M: Mapping[str, Any]
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
-        """Solve ([C]_b + (lam + l2) I) d_b = -g_b for each block b, independently."""
-        shift = state.lam + self.l2
+        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b, independently."""
         solves, reports = {}, {}
         for name, block in C.partition.items():
             began = perf_counter()
             previous = None if state.solution is None else state.solution[block.index]
-            A = Shifted(C.block(name), shift)
+            A = Shifted(C.block(name), state.lam[name] + self.l2)
             solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
             reports[name] = BlockReport(
                 iterations=solve.n_iterations,
                 products=solve.n_products,
                 reason=solve.reason.name,
-                lam=state.lam,
+                lam=state.lam[name],
                 predicted=solve.quadratics[-1],
                 seconds=perf_counter() - began,
             )
@@ -300,20 +315,50 @@ class HessianFree:
         return given
 
     def _trust(
-        self, C: CurvatureOperator, g: Array, step: Step, f: Callable[[Array], float]
-    ) -> tuple[float, float]:
+        self,
+        here: Outlook,
+        step: Step,
+        solves: Mapping[str, CGResult],
+        on_chunk: Callable[[Array], float],
+    ) -> tuple[float, float, Mapping[str, float]]:
         """Return the model's change and rho for the step before its line search, without damping.
 
-        rho = (f(theta + p) - f(theta)) / (g'p + 1/2 p'(C + l2 I)p), f on the curvature batch and C
-        with its off-diagonal blocks. Only an adaptive damping needs rho; else it is NaN.
+        rho = (f(theta + p) - f(theta)) / (g'p + 1/2 p'(C + l2 I)p), C with its off-diagonal blocks;
+        then rho of each block. Only an adaptive damping needs them; else they are NaN.
         """
-        p = step.direction
-        xp = array_module(p)
-        bend = C.quadratic_form(p) + self.l2 * xp.vdot(p, p)
-        predicted = float(to_host(xp.vdot(g, p) + 0.5 * bend))
-        if not self.damping.adaptive or not step.length or not predicted < 0:
-            return predicted, math.nan
-        return predicted, (f(p) - f(xp.zeros_like(p))) / predicted
+        p, xp, C = step.direction, array_module(step.direction), here.C
+        predicted = step.predicted
+        if predicted is None:
+            bend = C.quadratic_form(p) + self.l2 * xp.vdot(p, p)
+            predicted = float(to_host(xp.vdot(here.g, p) + 0.5 * bend))
+        unknown = dict.fromkeys(C.partition, math.nan)
+        if not self.damping.adaptive or not step.length:
+            return predicted, math.nan, unknown
+        if self.rho_on == "gradient":
+            f, before, after = here.objective_at, here.objective, step.whole
+        else:
+            f, before, after = on_chunk, math.nan, math.nan
+            if self.damping.per_block or predicted < 0:
+                after, before = f(p), f(xp.zeros_like(p))
+        rho = (after - before) / predicted if predicted < 0 else math.nan
+        if not self.damping.per_block:
+            return predicted, rho, dict.fromkeys(C.partition, rho)
+        rhos = {
+            name: self._trust_of_block(here, name, solve, f, before)
+            for name, solve in solves.items()
+        }
+        return predicted, rho, rhos
+
+    def _trust_of_block(
+        self, here: Outlook, name: str, solve: CGResult, f: Callable[[Array], float], before: float
+    ) -> float:
+        """Return rho for moving by one block's solution alone."""
+        xp = array_module(solve.x)
+        square = float(to_host(xp.vdot(solve.x, solve.x)))
+        predicted = solve.quadratics[-1] - 0.5 * here.lam[name] * square
+        alone = xp.zeros_like(here.g)
+        alone[here.C.partition[name].index] = solve.x
+        return (f(alone) - before) / predicted if predicted < 0 else math.nan
 
     def _reject(
         self, params: Params, state: HessianFreeState, batch: Batch, value: float, began: float
@@ -325,11 +370,11 @@ class HessianFree:
             problem="update rejected: the objective or its gradient is not finite",
             cases=n_cases(batch),
             seconds=perf_counter() - began,
-            lam=state.lam,
+            lam=max(state.lam.values()),
             step_length=0.0,
         )
-        lam = self.damping.update(state.lam, math.nan)
-        return params, replace(state, update=state.update + 1, lam=lam), report
+        raised = {name: self.damping.update(lam, math.nan) for name, lam in state.lam.items()}
+        return params, replace(state, update=state.update + 1, lam=raised), report
 
 
 def _candidates(

@@ -5,6 +5,7 @@ Plain numbers and strings, so that a log line is ``report.as_dict()``. Called by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,6 +29,8 @@ class BlockReport:
         The block's damped quadratic at its solution; the fall it promises, negative.
     seconds : float
         Wall-clock time of the solve.
+    rho : float
+        The reduction ratio that its next damping was chosen by.
     """
 
     iterations: int
@@ -36,6 +39,7 @@ class BlockReport:
     lam: float
     predicted: float
     seconds: float
+    rho: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Report:
     step_length : float
         Factor on the direction.
     lam, predicted, rho : float or None
-        Damping; the quadratic model's change of the objective, damping left out; and the reduction
-        ratio of actual to predicted change on the curvature batch.
+        Damping (of the block with most of it); the quadratic model's change of the
+        objective, damping left out; and the reduction ratio of actual to predicted change.
     blocks : dict of str to BlockReport
     """
 

@@ -1,21 +1,28 @@
-"""From a CG direction to a step: how far to go, and whether to go at all.
+"""From CG's directions to a step: how far to go, and whether to go at all.
 
 A step rule sees the candidates that CG left (the kept iterates of every block, joined from the last
-to the first), the slope along them, and the objective as a function of the parameters. Called by
-`minihf.HessianFree`.
+to the first), and an `Outlook`: the objective, its gradient and the quadratic model around the
+present parameters. Called by `minihf.HessianFree`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from minihf.backend import Array, array_module, to_host
+from minihf.curvature import CurvatureOperator
+from minihf.curvature.operator import pairwise_sums
 from minihf.optim.settings import settle
 
-__all__ = ["BacktrackingArmijo", "FixedStep", "Step", "StepRule"]
+__all__ = ["BacktrackingArmijo", "FixedStep", "Outlook", "Step", "StepRule", "Subspace"]
+
+Candidates = Sequence[Callable[[], Array]]
+"""Functions that make directions (n,): CG's last iterates first."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +39,63 @@ class Step:
         At the new parameters; at the old ones after a rejection.
     problem : str
         Why it was rejected.
+    whole : float
+        The objective after the whole direction, on the gradient batch.
+    predicted : float, optional
+        The model's change for the whole direction, damping left out, where the rule knows it.
     """
 
     direction: Array
     length: float
     objective: float
     problem: str = ""
+    whole: float = math.nan
+    predicted: float | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What can be known around the present parameters theta.
+
+    Attributes
+    ----------
+    g : array, shape (n,)
+        The gradient.
+    objective : float
+        The present value.
+    objective_at : callable
+        ``objective_at(step)`` is the value at theta + step, on the gradient batch.
+    C : CurvatureOperator
+        The curvature, without damping and L2.
+    lam : dict of str to float
+        The damping of each block.
+    l2 : float
+    previous : array, shape (n,), or None
+        The last update that was accepted, if the rule asks for it.
+    """
+
+    g: Array
+    objective: float
+    objective_at: Callable[[Array], float]
+    C: CurvatureOperator
+    lam: Mapping[str, float]
+    l2: float = 0.0
+    previous: Array | None = None
+
+    def slope(self, direction: Array) -> float:
+        """Return g'd."""
+        return float(to_host(array_module(self.g).vdot(self.g, direction)))
 
 
 class StepRule(Protocol):
     """What the optimizer asks of a step rule."""
 
-    def __call__(
-        self,
-        candidates: Sequence[Callable[[], Array]],
-        g: Array,
-        objective: float,
-        objective_at: Callable[[Array], float],
-    ) -> Step:
-        """Choose a step.
+    @property
+    def momentum(self) -> bool:
+        """Whether it looks at the previous update."""
 
-        `candidates` make directions, CG's last iterates first; `g` is the gradient; `objective` is
-        the present value and ``objective_at(step)`` the value after a step.
-        """
+    def __call__(self, candidates: Candidates, here: Outlook) -> Step:
+        """Choose a step."""
 
 
 @dataclass(frozen=True)
@@ -62,23 +103,19 @@ class FixedStep:
     """alpha times CG's result, whatever the objective says, unless that is not finite."""
 
     alpha: float = 0.1
+    momentum = False
 
     def __post_init__(self) -> None:
         settle(self, alpha="positive")
 
-    def __call__(
-        self,
-        candidates: Sequence[Callable[[], Array]],
-        g: Array,
-        objective: float,
-        objective_at: Callable[[Array], float],
-    ) -> Step:
+    def __call__(self, candidates: Candidates, here: Outlook) -> Step:
         """Return the step; reject it where the objective is not finite."""
         direction = self.alpha * candidates[0]()
-        after = objective_at(direction)
+        after = here.objective_at(direction)
         if not math.isfinite(after):
-            return Step(direction, 0.0, objective, "the objective is not finite after the step")
-        return Step(direction, 1.0, after)
+            problem = "the objective is not finite after the step"
+            return Step(direction, 0.0, here.objective, problem, after)
+        return Step(direction, 1.0, after, whole=after)
 
 
 @dataclass(frozen=True)
@@ -92,33 +129,29 @@ class BacktrackingArmijo:
     c: float = 0.01
     factor: float = 0.8
     max_tries: int = 60
+    momentum = False
 
     def __post_init__(self) -> None:
         settle(self, c="0 or more", factor="in (0, 1)", max_tries="1 or more")
 
-    def __call__(
-        self,
-        candidates: Sequence[Callable[[], Array]],
-        g: Array,
-        objective: float,
-        objective_at: Callable[[Array], float],
-    ) -> Step:
+    def __call__(self, candidates: Candidates, here: Outlook) -> Step:
         """Return the step; the objective never rises by it."""
-        direction, after = self._backtrack(candidates, objective_at)
-        slope = float(to_host(array_module(g).vdot(g, direction)))
+        direction, whole = self._backtrack(candidates, here.objective_at)
+        slope = here.slope(direction)
         if not math.isfinite(slope):
-            return Step(direction, 0.0, objective, "the slope along the step is not finite")
+            return Step(direction, 0.0, here.objective, "the slope along the step is not finite")
+        after = whole
         for attempt in range(self.max_tries):
             rate = self.factor**attempt
             if attempt:
-                after = objective_at(rate * direction)
-            if after <= min(objective + self.c * rate * slope, objective):
-                return Step(direction, rate, after)
-        return Step(direction, 0.0, objective, "no step lowered the objective")
+                after = here.objective_at(rate * direction)
+            if after <= min(here.objective + self.c * rate * slope, here.objective):
+                return Step(direction, rate, after, whole=whole)
+        return Step(direction, 0.0, here.objective, "no step lowered the objective", whole)
 
     @staticmethod
     def _backtrack(
-        candidates: Sequence[Callable[[], Array]], objective_at: Callable[[Array], float]
+        candidates: Candidates, objective_at: Callable[[Array], float]
     ) -> tuple[Array, float]:
         best = candidates[0]()
         best_objective = objective_at(best)
@@ -129,3 +162,116 @@ class BacktrackingArmijo:
                 break
             best, best_objective = direction, value
         return best, best_objective
+
+
+COLLINEAR = 1e-5
+"""Directions of unit length in the model's own norm count as one below this eigenvalue of their
+inner products: what single precision can tell from rounding, with a margin."""
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """The exact minimiser of the whole damped quadratic over the span of a few directions.
+
+    The blocks' directions d_b are found without knowing of each other. With D = [d, p], their sum d
+    and the previous update p, the step is s = D c,
+
+        (D' (C + L) D) c = -D' g,      L = lam_b + l2 on the diagonal of block b,
+
+    with C whole, off-diagonal blocks included: it takes one tangent forward for each direction and
+    a small dense solve, and gives both the length of d and the momentum. Then s shrinks by `factor`
+    while the objective on the gradient batch rises, and is rejected after `max_tries`.
+
+    Parameters
+    ----------
+    one_by_one : bool
+        Give every block's direction a length of its own: as many columns as blocks, each held as a
+        vector (n,).
+    momentum : bool
+        Whether p takes part.
+    factor, max_tries : float, int
+        Of the line search.
+
+    Notes
+    -----
+    Directions that are collinear in the norm of the damped model are taken for one.
+    """
+
+    one_by_one: bool = False
+    momentum: bool = True
+    factor: float = 0.5
+    max_tries: int = 10
+
+    def __post_init__(self) -> None:
+        settle(self, factor="in (0, 1)", max_tries="1 or more")
+
+    def __call__(self, candidates: Candidates, here: Outlook) -> Step:
+        """Return the step; the objective never rises by it."""
+        joined = candidates[0]()
+        directions = _by_block(joined, here) if self.one_by_one else [joined]
+        if self.momentum and here.previous is not None:
+            directions.append(here.previous)
+        slopes, model, damped = _projected(directions, here)
+        if not (np.isfinite(slopes).all() and np.isfinite(damped).all()):
+            return Step(joined, 0.0, here.objective, "the model along the step is not finite")
+        c = _minimiser(damped, slopes)
+        step = _combined(c, directions)
+        predicted = float(slopes @ c + 0.5 * c @ model @ c)
+        whole = after = here.objective_at(step)
+        for attempt in range(self.max_tries):
+            rate = self.factor**attempt
+            if attempt:
+                after = here.objective_at(rate * step)
+            if after <= here.objective:
+                return Step(step, rate, after, whole=whole, predicted=predicted)
+        problem = "no step lowered the objective"
+        return Step(step, 0.0, here.objective, problem, whole, predicted)
+
+
+def _by_block(joined: Array, here: Outlook) -> list[Array]:
+    """Return each block's part of the vector, zeros elsewhere."""
+    parts = []
+    for block in here.C.partition.values():
+        part = array_module(joined).zeros_like(joined)
+        part[block.index] = joined[block.index]
+        parts.append(part)
+    return parts
+
+
+def _projected(
+    directions: Sequence[Array], here: Outlook
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return D'g, D'(C + l2)D and D'(C + L)D on the host, in double precision."""
+
+    def host(x: Array) -> np.ndarray:
+        return to_host(x).astype(np.float64)
+
+    slopes = host(pairwise_sums(directions, [here.g]))[:, 0]
+    model = host(here.C.gram(directions))
+    damping = np.zeros_like(model)
+    for name, block in here.C.partition.items():
+        parts = [direction[block.index] for direction in directions]
+        inner = host(pairwise_sums(parts, parts))
+        model += here.l2 * inner
+        damping += here.lam[name] * inner
+    return slopes, model, model + damping
+
+
+def _minimiser(Q: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Return c that minimises slopes'c + 1/2 c'Qc, away from what is collinear or not convex.
+
+    Among collinear directions the one with the smallest coefficients is taken.
+    """
+    convex = np.diag(Q) > 0
+    scale = np.where(convex, 1 / np.sqrt(np.where(convex, np.diag(Q), 1)), 0)
+    values, vectors = np.linalg.eigh(scale[:, None] * Q * scale)
+    kept = values > COLLINEAR
+    V = scale[:, None] * vectors[:, kept]
+    return -V @ ((V.T @ slopes) / values[kept])
+
+
+def _combined(c: np.ndarray, directions: Sequence[Array]) -> Array:
+    step = float(c[0]) * directions[0]
+    for factor, direction in zip(c[1:], directions[1:], strict=True):
+        step += float(factor) * direction
+    return step

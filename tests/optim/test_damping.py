@@ -34,3 +34,11 @@ def test_thresholds_and_factors_are_yours():
 @pytest.mark.parametrize("rho", [-1.0, 1.0, math.nan])
 def test_constant_damping_is_constant(rho):
     assert Constant(0.3).update(0.3, rho) == 0.3
+
+
+def test_a_floor_keeps_lam_up():
+    rule, lam = LevenbergMarquardt(1.0, minimum=0.3), 1.0
+    for _ in range(5):
+        lam = rule.update(lam, rho=1.0)
+    assert lam == 0.3
+    assert (rule.per_block, LevenbergMarquardt(per_block=True).per_block) == (False, True)

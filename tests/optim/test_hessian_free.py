@@ -24,6 +24,7 @@ from minihf.optim import (
     LevenbergMarquardt,
     Prefix,
     SquaredGradients,
+    Subspace,
 )
 from minihf.optim.batches import rows
 
@@ -44,8 +45,8 @@ def zhang(blocks="layer"):
 
 
 def kronecker(blocks="layer"):
-    """With running averages, which are a part of the state."""
-    return martens(blocks=blocks, preconditioner=Kronecker(refresh=2))
+    """With running averages and momentum, which are a part of the state."""
+    return martens(blocks=blocks, preconditioner=Kronecker(refresh=2), step_rule=Subspace())
 
 
 def bits(state):
@@ -66,6 +67,7 @@ def test_one_block_is_hessian_free_bit_for_bit(make, problem, run):
     classical = run(make(blocks="network"), p, 4)
     one_block = run(make(blocks={"all": "*"}), p, 4)
     assert classical[0].vector.tobytes() == one_block[0].vector.tobytes()
+    one_block[1].lam["network"] = one_block[1].lam.pop("all")        # but for the block's name
     assert bits(classical[1]) == bits(one_block[1])
     assert [r.new_objective for r in classical[2]] == [r.new_objective for r in one_block[2]]
 
@@ -200,10 +202,11 @@ class Spy:
 
     rule: object = field(default_factory=BacktrackingArmijo)
 
-    def __call__(self, candidates, g, objective, objective_at):
-        self.candidates, self.objective_at = [make() for make in candidates], objective_at
-        self.g, self.objective = g, objective
-        self.step = self.rule(candidates, g, objective, objective_at)
+    momentum: bool = True
+
+    def __call__(self, candidates, here):
+        self.candidates, self.here = [make() for make in candidates], here
+        self.step = self.rule(candidates, here)
         return self.step
 
 
@@ -230,9 +233,25 @@ def test_the_step_rule_sees_the_objective_of_the_gradient_batch_with_l2(problem,
     run(martens(step_rule=spy), p, 1)
     here = dense(p, l2=0.01)
     there = dense(p, params=p.params.with_vector(p.params.vector + 1.0), l2=0.01)
-    assert spy.objective == pytest.approx(here.f, rel=ROUNDING)
-    assert spy.objective_at(np.ones(p.params.size)) == pytest.approx(there.f, rel=ROUNDING)
-    np.testing.assert_allclose(spy.g, here.g, rtol=0, atol=ROUNDING)
+    seen = spy.here
+    assert seen.objective == pytest.approx(here.f, rel=ROUNDING)
+    assert seen.objective_at(np.ones(p.params.size)) == pytest.approx(there.f, rel=ROUNDING)
+    np.testing.assert_allclose(seen.g, here.g, rtol=0, atol=ROUNDING)
+    assert (seen.lam, seen.l2, seen.previous) == ({"network": 1.0}, 0.01, None)
+
+
+def test_a_step_rule_with_momentum_is_given_the_last_update_that_was_accepted(problem, run):
+    p, spy = problem(), Spy()
+    opt = martens(step_rule=spy)
+    first, state, _ = run(opt, p, 1)
+    np.testing.assert_allclose(state.move, first.vector - p.params.vector, rtol=0, atol=ROUNDING)
+    nowhere = dataclasses.replace(opt, step_rule=BacktrackingArmijo(c=1e6, max_tries=1))
+    _, same, _ = run(nowhere, p, 1, first, state)
+    assert same.move is state.move
+    second, after, _ = run(opt, p, 1, first, same)
+    assert spy.here.previous is state.move
+    np.testing.assert_allclose(after.move, second.vector - first.vector, rtol=0, atol=ROUNDING)
+    assert run(martens(), p, 1)[1].move is None          # nobody would look at it
 
 
 @pytest.mark.parametrize("blocks", ["network", "layer"])
@@ -250,8 +269,51 @@ def test_rho_is_actual_over_predicted_change_on_the_chunk_without_damping(
     predicted = dense(p, params=params, l2=l2).g @ step + 0.5 * step @ before.G @ step
     assert report.predicted == pytest.approx(predicted, rel=1e-8)
     assert report.rho == pytest.approx((there.f - before.f) / predicted, rel=1e-6)
-    assert report.lam == state.lam
-    assert after.lam == opt.damping.update(state.lam, report.rho)
+    assert {block.rho for block in report.blocks.values()} == {report.rho}
+    assert dict.fromkeys(state.lam, report.lam) == state.lam
+    assert after.lam == dict.fromkeys(state.lam, opt.damping.update(report.lam, report.rho))
+
+
+@pytest.mark.parametrize("rho_on", ["curvature", "gradient"])
+def test_per_block_each_is_damped_and_judged_by_its_own_direction(rho_on, problem, dense, run):
+    p, l2, lam = problem(), 0.01, {"0": 0.1, "2": 2.0}
+    rule = LevenbergMarquardt(1.0, per_block=True, low=0.75, high=0.8)
+    opt = martens(blocks="layer", solver=EXACTLY, damping=rule, rho_on=rho_on)
+    state = dataclasses.replace(opt.init(p.params), lam=lam)
+    _, after, (report,) = run(opt, p, 1, p.params, state)
+    chunk = rows(p.batch, slice(0, 3))
+    on = p.batch if rho_on == "gradient" else chunk
+    here, g = dense(p, chunk, l2=l2), dense(p, l2=l2).g
+    for name, block in hf.Partition.of(p.params, "layer").items():
+        d = np.zeros(p.params.size)
+        A = here.G[block.index][:, block.index] + lam[name] * np.eye(block.size)
+        d[block.index] = np.linalg.solve(A, -g[block.index])
+        predicted = g @ d + 0.5 * d @ here.G @ d
+        moved = p.params.with_vector(p.params.vector + d)
+        change = dense(p, on, moved, l2).f - dense(p, on, l2=l2).f
+        assert report.blocks[name].rho == pytest.approx(change / predicted, rel=1e-6)
+        assert report.blocks[name].lam == lam[name]
+        assert after.lam[name] == rule.update(lam[name], report.blocks[name].rho)
+    assert report.lam == 2.0
+    assert report.blocks["0"].rho != report.blocks["2"].rho
+
+
+def test_rho_on_the_gradient_batch_takes_no_further_look(problem, dense, run):
+    p, spy = problem(), Spy(Subspace())
+    opt = martens(blocks="layer", step_rule=spy, rho_on="gradient", sampling=Prefix(0.5))
+    _, _, (report,) = run(opt, p, 1)
+    chunk = rows(p.batch, slice(0, 6))
+    step = spy.step.direction
+    predicted = dense(p, l2=0.01).g @ step + 0.5 * step @ dense(p, chunk, l2=0.01).G @ step
+    moved = p.params.with_vector(p.params.vector + step)
+    change = dense(p, params=moved, l2=0.01).f - dense(p, l2=0.01).f
+    assert report.predicted == pytest.approx(predicted, rel=1e-8)
+    assert report.rho == pytest.approx(change / predicted, rel=1e-6)
+
+
+def test_a_batch_for_rho_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="rho_on must be 'curvature' or 'gradient', got 'test'"):
+        martens(rho_on="test")
 
 
 @pytest.mark.parametrize("c", [0.01, 0.9], ids=["whole step", "cut short by the line search"])
@@ -374,9 +436,9 @@ def test_a_batch_with_nan_rejects_the_update_and_raises_lam(problem, run, backen
     assert same is params
     assert not report.accepted
     assert report.problem == "update rejected: the objective or its gradient is not finite"
-    assert (after.lam, after.update) == (1.5 * state.lam, 2)
+    assert (after.lam, after.update) == ({"network": 1.5 * state.lam["network"]}, 2)
     assert after.solution is state.solution
-    assert (report.cases, report.step_length, report.lam) == (12, 0.0, state.lam)
+    assert (report.cases, report.step_length, report.lam) == (12, 0.0, state.lam["network"])
 
 
 def test_a_product_that_is_not_finite_is_reported(problem):
@@ -389,7 +451,7 @@ def test_a_product_that_is_not_finite_is_reported(problem):
     )
     assert "a product was not finite in block 0, 2" in report.problem
     np.testing.assert_array_equal(same.vector, p.params.vector)
-    assert after.lam == 1.5
+    assert after.lam == {"0": 1.5, "2": 1.5}
 
 
 def test_a_step_rule_that_finds_nothing_leaves_the_parameters_and_raises_lam(problem, run):
@@ -397,7 +459,7 @@ def test_a_step_rule_that_finds_nothing_leaves_the_parameters_and_raises_lam(pro
     p = problem()
     same, state, (report,) = run(opt, p, 1)
     assert same is p.params
-    assert (report.accepted, report.step_length, state.lam) == (False, 0.0, 1.5)
+    assert (report.accepted, report.step_length, state.lam) == (False, 0.0, {"network": 1.5})
     assert report.new_objective == report.objective
     assert report.problem == "update rejected: no step lowered the objective"
 
@@ -416,7 +478,7 @@ def test_a_fixed_step_that_goes_too_far_says_so_and_raises_lam(problem, run):
     assert report.accepted
     assert report.predicted > 0
     assert math.isnan(report.rho)
-    assert (report.lam, state.lam) == (1.0, 1.5)
+    assert (report.lam, state.lam) == (1.0, {"0": 1.5, "2": 1.5})
     assert report.problem == "the objective rose"
     assert report.new_objective > report.objective
 
@@ -441,7 +503,7 @@ def test_lam_is_lowered_where_the_model_is_right(run):
     state = opt.init(params)
     _, state, report = opt.step(net, hf.SquaredError(), params, state, (x, y))
     assert report.rho == pytest.approx(1, rel=ROUNDING)
-    assert state.lam == 2.0
+    assert state.lam == {"network": 2.0}
 
 
 def test_an_update_that_would_not_move_is_no_accepted_one(problem, run):

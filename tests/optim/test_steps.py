@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minihf as hf
-from minihf.optim import BacktrackingArmijo, FixedStep
+from minihf.optim import BacktrackingArmijo, FixedStep, Subspace
+from minihf.optim.steps import Outlook, _minimiser
+
+ROUNDING = 1e-9       # float64: a dense solve at condition numbers up to 1e4, sums in another order
+SAME = 1e-12          # of a step and of what is reported about it
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -28,19 +32,24 @@ def candidates(*directions):
     return [lambda d=d: d for d in directions]
 
 
+def outlook(g, objective, objective_at):
+    """What rules without a model look at."""
+    return Outlook(g, objective, objective_at, C=None, lam={})
+
+
 # A fixed step ---------------------------------------------------------------------------------
 
 
 def test_a_fixed_step_is_alpha_times_the_last_iterate_whatever_the_objective(backend):
     last, earlier = (hf.asarray(np.full(2, value)) for value in (4.0, 1.0))
-    step = FixedStep(0.25)(candidates(last, earlier), last, 1.0, lambda step: 7.0)
+    step = FixedStep(0.25)(candidates(last, earlier), outlook(last, 1.0, lambda step: 7.0))
     assert hf.to_host(step.direction).tolist() == [1.0, 1.0]
-    assert (step.length, step.objective) == (1.0, 7.0)
+    assert (step.length, step.objective, step.whole) == (1.0, 7.0, 7.0)
 
 
 @pytest.mark.parametrize("after", [math.nan, math.inf])
 def test_a_fixed_step_to_nowhere_is_rejected(after):
-    step = FixedStep()(candidates(np.ones(2)), np.ones(2), 1.0, lambda step: after)
+    step = FixedStep()(candidates(np.ones(2)), outlook(np.ones(2), 1.0, lambda step: after))
     assert (step.length, step.objective) == (0.0, 1.0)
 
 
@@ -57,11 +66,12 @@ def test_the_rate_is_the_first_that_meets_armijos_condition(seed, n):
         return g @ step + 5 * step @ B @ B.T @ step
 
     rule = BacktrackingArmijo(c=0.1, factor=0.5)
-    step = rule(candidates(direction), g, 0.0, f)
+    step = rule(candidates(direction), outlook(g, 0.0, f))
     rates = [0.5**i for i in range(60)]
     met = [rate for rate in rates if f(rate * direction) <= 0.1 * rate * (g @ direction)]
     assert step.length == met[0]
     assert step.objective == f(step.length * direction) < 0
+    assert step.whole == f(direction)
     np.testing.assert_array_equal(step.direction, direction)
 
 
@@ -69,21 +79,22 @@ def test_the_rate_is_the_first_that_meets_armijos_condition(seed, n):
 def test_a_step_that_never_helps_is_rejected_after_so_many_tries(tries):
     g = np.array([1.0, 0.0])
     f = Objective(lambda step: 3.0 + g @ step)
-    step = BacktrackingArmijo(max_tries=tries)(candidates(g), g, 3.0, f)
+    step = BacktrackingArmijo(max_tries=tries)(candidates(g), outlook(g, 3.0, f))
     assert (step.length, step.objective) == (0.0, 3.0)
     assert tries <= len(f.asked) <= tries + 1
 
 
 def test_uphill_the_objective_may_not_rise_even_where_armijo_would_let_it():
     g = np.array([1.0])
-    step = BacktrackingArmijo(c=0.5)(candidates(g), g, 0.0, lambda step: 0.1 * float(step[0]))
+    here = outlook(g, 0.0, lambda step: 0.1 * float(step[0]))
+    step = BacktrackingArmijo(c=0.5)(candidates(g), here)
     assert step.length == 0
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_slope_that_is_not_finite_is_rejected_without_a_search(bad, backend):
     g, direction, f = hf.asarray(np.array([bad])), hf.asarray(np.ones(1)), Objective(lambda _: 0.5)
-    step = BacktrackingArmijo()(candidates(direction), g, 1.0, f)
+    step = BacktrackingArmijo()(candidates(direction), outlook(g, 1.0, f))
     assert step.length == 0
     assert len(f.asked) == 1
 
@@ -105,14 +116,131 @@ def test_a_slope_that_is_not_finite_is_rejected_without_a_search(bad, backend):
 def test_it_goes_back_from_the_last_iterate_while_the_objective_improves(values, chosen, looks):
     directions = [np.array([float(i), -1.0]) for i in range(len(values))]
     f = Objective(lambda step: values[int(step[0])])
-    step = BacktrackingArmijo()(candidates(*directions), np.array([0.0, 1.0]), 10.0, f)
+    step = BacktrackingArmijo()(candidates(*directions), outlook(np.array([0.0, 1.0]), 10.0, f))
     assert step.direction is directions[chosen]
     assert (step.length, step.objective) == (1.0, values[chosen])
     assert len(f.asked) == looks
 
 
 def test_if_no_iterate_has_a_finite_objective_the_step_is_rejected():
-    step = BacktrackingArmijo()(
-        candidates(np.ones(1), np.zeros(1)), -np.ones(1), 1.0, lambda step: math.nan
-    )
+    here = outlook(-np.ones(1), 1.0, lambda step: math.nan)
+    step = BacktrackingArmijo()(candidates(np.ones(1), np.zeros(1)), here)
     assert (step.length, step.objective) == (0.0, 1.0)
+
+
+# The subspace ---------------------------------------------------------------------------------
+
+
+def modelled(problem, seed=0, blocks="layer", curvature=hf.GGN, momentum=True):
+    """A network's outlook, with a direction, and the objective replaced by the damped model."""
+    p = problem(seed)
+    x, y = p.batch
+    rng = np.random.default_rng(seed)
+    lin = hf.linearize(p.net, p.params, x)
+    C = curvature(lin, p.loss, y, blocks)
+    lam = {name: 10.0 ** rng.uniform(-2, 1) for name in C.partition}
+    g, d, previous = (hf.asarray(rng.standard_normal(p.params.size)) for _ in range(3))
+    dense = hf.to_host(curvature(lin, p.loss, y).to_dense()) + 0.1 * np.eye(p.params.size)
+    damped = dense.copy()
+    for name, block in C.partition.items():
+        index = np.arange(p.params.size)[block.index]
+        damped[index, index] += lam[name]
+
+    def at(step):
+        step = hf.to_host(step)
+        return float(hf.to_host(g) @ step + 0.5 * step @ damped @ step)
+
+    here = Outlook(g, 0.0, at, C, lam, 0.1, previous if momentum else None)
+    return here, d, dense, damped
+
+
+def columns(here, d, one_by_one):
+    parts = [hf.to_host(d)]
+    if one_by_one:
+        parts = []
+        for block in here.C.partition.values():
+            part = np.zeros(d.size)
+            part[block.index] = hf.to_host(d)[block.index]
+            parts.append(part)
+    return np.stack(parts if here.previous is None else [*parts, hf.to_host(here.previous)], axis=1)
+
+
+@pytest.mark.parametrize("curvature", [hf.GGN, hf.Hessian])
+@pytest.mark.parametrize("momentum", [True, False], ids=["momentum", "none"])
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["one by one", "joined"])
+def test_the_step_minimises_the_whole_damped_quadratic_over_the_span(
+    one_by_one, momentum, curvature, problem, backend
+):
+    here, d, dense, damped = modelled(problem, curvature=curvature, momentum=momentum)
+    step = Subspace(one_by_one)(candidates(d), here)
+    D, g, s = columns(here, d, one_by_one), hf.to_host(here.g), hf.to_host(step.direction)
+    assert D.shape[1] == (2 if one_by_one else 1) + momentum
+    assert np.linalg.eigvalsh(D.T @ damped @ D)[0] > 0
+    expected = -D @ np.linalg.solve(D.T @ damped @ D, D.T @ g)
+    np.testing.assert_allclose(s, expected, rtol=0, atol=ROUNDING * np.abs(expected).max())
+    assert (step.length, step.problem) == (1.0, "")
+    assert step.objective == step.whole == here.objective_at(step.direction) < 0
+    assert step.predicted == pytest.approx(g @ s + 0.5 * s @ dense @ s, rel=ROUNDING)
+
+
+def test_over_all_coordinates_it_solves_the_damped_system(problem):
+    """Blocks of one parameter each, combined one by one, span everything."""
+    p = problem()
+    singles = {str(i): np.array([i]) for i in range(p.params.size)}
+    blocks = hf.Partition.from_indices(p.params, singles)
+    here, _, _, damped = modelled(problem, blocks=blocks, momentum=False)
+    step = Subspace(one_by_one=True)(candidates(np.ones(p.params.size)), here)
+    expected = np.linalg.solve(damped, -here.g)
+    np.testing.assert_allclose(step.direction, expected, rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0, -3.0, 1e-30, 1e12])
+def test_a_previous_update_along_the_same_line_changes_nothing(factor, problem):
+    here, d, _, _ = modelled(problem, momentum=False)
+    alone = Subspace()(candidates(d), here).direction
+    collinear = Outlook(here.g, 0.0, here.objective_at, here.C, here.lam, here.l2, factor * d)
+    step = Subspace()(candidates(d), collinear)
+    np.testing.assert_allclose(step.direction, alone, rtol=ROUNDING)
+
+
+@given(seeds, st.integers(1, 5), st.integers(1, 5))
+def test_the_small_system_has_no_need_of_independent_columns(seed, k, rank):
+    rng = np.random.default_rng(seed)
+    B = rng.standard_normal((min(k, rank), k)) * 10.0 ** rng.uniform(-6, 6, size=k)
+    Q, slopes = B.T @ B, B.T @ rng.standard_normal(min(k, rank))
+    c = _minimiser(Q, slopes)
+    scale = np.abs(slopes).max()
+    np.testing.assert_allclose(
+        B @ c, -np.linalg.lstsq(B.T, slopes, rcond=1e-9)[0], rtol=0, atol=1e-3 * (1 + scale)
+    )
+    assert slopes @ c <= 0
+
+
+def test_a_direction_of_negative_curvature_is_left_out():
+    assert _minimiser(np.diag([2.0, -1.0]), np.array([1.0, 1.0])).tolist() == [-0.5, 0.0]
+
+
+@pytest.mark.parametrize(("tries", "length"), [(10, 0.25), (3, 0.25), (2, 0.0), (1, 0.0)])
+def test_the_step_shrinks_while_the_objective_rises(tries, length, problem, backend):
+    here, d, _, _ = modelled(problem)
+    values = Objective(lambda step: next(answers))
+    answers = iter([5.0, math.nan, 0.0, -1.0])           # no rise is enough: 0 was the objective
+    rule = Subspace(factor=0.5, max_tries=tries)
+    step = rule(candidates(d), Outlook(here.g, 0.0, values, here.C, here.lam, here.l2))
+    assert step.length == length
+    assert (step.objective, step.whole) == (0.0, 5.0)
+    assert len(values.asked) == min(tries, 3)
+    for attempt, asked in enumerate(values.asked):
+        expected = 0.5**attempt * hf.to_host(step.direction)
+        np.testing.assert_allclose(hf.to_host(asked), expected, rtol=SAME)
+    assert bool(step.problem) == (length == 0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_direction_that_is_not_finite_is_rejected_without_a_look(bad, problem):
+    here, d, _, _ = modelled(problem)
+    d[0], f = bad, Objective(lambda _: 0.0)
+    with np.errstate(invalid="ignore"):
+        step = Subspace()(candidates(d), Outlook(here.g, 1.0, f, here.C, here.lam))
+    assert (step.length, step.objective, f.asked) == (0.0, 1.0, [])
+    assert "not finite" in step.problem
