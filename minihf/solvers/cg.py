@@ -210,12 +210,13 @@ def cg(
             alpha = xp.where(sound, rz / pAp, xp.zeros_like(pAp))  # 0 from then on: x stays
             x = _axpy(xp, alpha, p, x, out=_spare(buffers, x, good))
             r -= xp.multiply(alpha, Ap, out=scratch)
-            z = apply_M(r)
-            rz, rz_before = xp.vdot(r, z), rz
-            rr = rz if z is r else xp.vdot(r, r)
+            rr = xp.vdot(r, r)
             unseen.append(_look(xp, x, b, r, rr, sound, scratch))
-            p *= xp.where(sound, rz / rz_before, xp.zeros_like(rz))
-            p += z
+            if i < max_iters:  # after the last one no direction is wanted
+                z = apply_M(r)
+                rz, rz_before = rr if z is r else xp.vdot(r, z), rz
+                p *= xp.where(sound, rz / rz_before, xp.zeros_like(rz))
+                p += z
         if record(i):
             iterates.append((i, x.copy()))
         if i % check_every == 0 or i == max_iters:
