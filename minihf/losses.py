@@ -24,6 +24,7 @@ Neural Computation 14 (2002). Called by curvature and the optimizers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +57,7 @@ class Loss(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SquaredError:
     """Half the squared distance, summed over outputs: 1/2 |z - y|^2 per case.
 
@@ -96,6 +98,7 @@ class SquaredError:
         return _where(mask, z - y)
 
 
+@dataclass(frozen=True)
 class SigmoidCrossEntropy:
     """Binary cross-entropy of logits z with targets in [0, 1], summed over outputs.
 
@@ -145,6 +148,7 @@ class SigmoidCrossEntropy:
         return y, mask
 
 
+@dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     """Cross-entropy of logits z (N, ..., M) with integer labels y (N, ...) in 0 .. M - 1.
 

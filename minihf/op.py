@@ -79,6 +79,9 @@ class Op:
     def _lacks(self, rule: str) -> NotImplementedError:
         return NotImplementedError(f"op {type(self).__name__} lacks its rule {rule!r}")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def __call__(self, *inputs: Any) -> Any:
         """Apply the op: to arrays it gives an array, to traced values a traced value."""
         return apply(self, *inputs)

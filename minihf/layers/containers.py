@@ -61,7 +61,11 @@ class Sequential(Layer):
         return x
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(f'{n}={layer!r}' for n, layer in self.layers.items())})"
+        words = [
+            f"{layer!r}" if name.isdecimal() else f"{name}={layer!r}"
+            for name, layer in self.layers.items()
+        ]
+        return f"Sequential({', '.join(words)})"
 
 
 class Residual(Layer):

@@ -1,0 +1,6 @@
+"""The checks: for each kind of thing its ladder."""
+
+from minihf.testing.checks.op import check_op
+from minihf.testing.checks.parts import check_adjoint, check_taylor
+
+__all__ = ["check_adjoint", "check_op", "check_taylor"]
