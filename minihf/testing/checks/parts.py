@@ -1,4 +1,4 @@
-"""Single demands, for who has a function and no op: is it the transpose, is it the derivative?
+"""Single demands, for who has a function and no op: it is the transpose, it is the derivative.
 
 Called by users, in the middle of something, and by the book.
 """
