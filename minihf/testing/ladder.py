@@ -114,7 +114,7 @@ def _failure(
 
     small = shrink(case, lambda smaller: broken_in(smaller) is not None)
     smallest = broken_in(small) or finding
-    diagnosis = finding.why
+    diagnosis = smallest.why
     if not diagnosis and finding.evidence is not None:
         all_broken = [f for f in map(broken_in, cases) if f is not None and f.evidence is not None]
         diagnosis = diagnose([f.evidence() for f in all_broken if f.evidence is not None])
