@@ -3,9 +3,9 @@
 The network is recorded as it is used, with its input as a parameter like the others, so that the
 cotangent which a layer hands to the layer below is looked at, too. The rungs:
 
+    output         a batch comes out, recorded or not, and the same seed and call give the same bits
     own ops        ops that are not the library's obey their rules here (the ladder of `check_op`)
-    contract       the same seed and the same call give the same bits, recording changes nothing,
-                   and nothing given is written into
+    products       J v, J' u and H v give the same bits again, and write into nothing
     complex step   J v is the derivative of the output, one parameter at a time
     adjoint        J' u is its transpose, one parameter at a time
     linearity      J v, J' u and H v are linear, and exactly 0 for 0
@@ -288,9 +288,8 @@ class NetworkCase:
         return to_host(complex_step_jvp(self.output, [self.theta.vector], [v]))
 
 
-def _contract(at: NetworkCase) -> Iterator[Finding]:
-    given = {"the parameters and the input": at.theta.vector, "v": at.v, "u": at.u}
-    before = {label: to_host(array).copy() for label, array in given.items()}
+def _output(at: NetworkCase) -> Iterator[Finding]:
+    before = to_host(at.theta.vector).copy()
     if hasattr(at.net, "init") and at.params.size:
         one, other = (to_host(at.net.init(7, dtype=np.float64).vector) for _ in range(2))
         yield holds(
@@ -311,6 +310,15 @@ def _contract(at: NetworkCase) -> Iterator[Finding]:
         where, error_of(to_host(plain), z, _norm(z)), ADJOINT,
         "it differs when the network is recorded: it may not look at whether values are traced",
     )  # fmt: skip
+    yield holds(
+        "the parameters and the input", np.array_equal(to_host(at.theta.vector), before),
+        "the network writes into what it was given; work on a copy",
+    )  # fmt: skip
+
+
+def _products(at: NetworkCase) -> Iterator[Finding]:
+    given = {"theta": at.theta.vector, "v": at.v, "u": at.u}
+    before = {label: to_host(array).copy() for label, array in given.items()}
     calls: list[tuple[str, Callable[[], Array]]] = [
         ("J v", lambda: at.lin.jvp(at.v)),
         ("J' u", lambda: at.lin.vjp(at.u)),
@@ -333,7 +341,7 @@ def _contract(at: NetworkCase) -> Iterator[Finding]:
         )  # fmt: skip
     for label, array in given.items():
         yield holds(label, np.array_equal(to_host(array), before[label]),
-                    f"the network writes into {label}")  # fmt: skip
+                    f"a rule writes into {label}, which it was given; work on a copy")  # fmt: skip
 
 
 class Recorder(Tape):
@@ -531,8 +539,9 @@ def _norm(x: Any) -> float:
 
 
 RUNGS = (
+    Rung("output", "a batch, the same bits again, the same when recorded", _output),
     Rung("own ops", "each op of your own obeys its rules here", _own_ops),
-    Rung("contract", "the same bits again, recorded or not, nothing written into", _contract),
+    Rung("products", "the same bits again, nothing written into", _products),
     Rung("complex step", "J v is the derivative of the output", _complex_step),
     Rung("adjoint", "J' u is the transpose of J v", _adjoint),
     Rung("linearity", "J v, J' u and H v are linear, and exactly 0 for 0", _linearity),
