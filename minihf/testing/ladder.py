@@ -91,7 +91,8 @@ def climb(
                     passed = [name for name, *_ in climbed]
                     failure = _failure(what, rung, finding, case, cases, look, reproduce, passed)
                     raise failure from finding.cause
-                worst, limit = max(worst, finding.error), max(limit, finding.limit)
+                if finding.limit and finding.error / finding.limit >= worst / (limit or 1.0):
+                    worst, limit = finding.error, finding.limit
         climbed.append((rung.name, rung.says, worst, limit))
     return Verdict(what, len(cases), tuple(climbed))
 
@@ -118,13 +119,19 @@ def _failure(
     if not diagnosis and finding.evidence is not None:
         all_broken = [f for f in map(broken_in, cases) if f is not None and f.evidence is not None]
         diagnosis = diagnose([f.evidence() for f in all_broken if f.evidence is not None])
-    shown = smallest.evidence() if smallest.evidence is not None else None
+    shown, error = None, smallest.error
+    if smallest.evidence is not None:
+        shown = smallest.evidence()
+        distance, size = (
+            float(np.linalg.norm(np.ravel(x))) for x in (shown.found - shown.expected, shown.expected)
+        )
+        error = distance / size if size else error
     return CheckFailure(
         what=what,
         rung=rung.name,
         says=rung.says,
         where=finding.where,
-        error=smallest.error,
+        error=error,
         limit=finding.limit,
         case=small,
         diagnosis=diagnosis,

@@ -124,6 +124,8 @@ def written(thing: Any) -> str | None:
     if home is None or not said.startswith(f"{type(thing).__name__}("):
         return None
     text = home + said.removeprefix(type(thing).__name__)
+    if "load(" in text:
+        return text                                     # not to be run just to be written down
     try:
         again = _value(ast.parse(text, mode="eval").body, text)
     except (ValueError, SyntaxError, TypeError):
