@@ -71,10 +71,9 @@ f, steps = SwishOp().forward, np.logspace(-15, 0, 61)
 rule = SwishOp().rop(f(*at)[1], one, None, None).item()
 exact = complex_step_jvp(lambda *at: f(*at)[0], at, [one, None, None]).item()
 central = [(f(at[0] + h, *at[1:])[0] - f(at[0] - h, *at[1:])[0]).item() / (2 * h) for h in steps]
-off = [abs(c - rule) for c in central]
-print(f"\noff the rule: central differences {min(off):.0e}, the complex step {abs(exact - rule):.0e}")
-figure = Figure(figsize=(5.4, 3.6), layout="constrained")
-axes = figure.subplots()
+off = np.abs(np.array(central) - rule)
+print(f"\noff the rule: a central difference {off.min():.0e}, complex step {abs(exact - rule):.0e}")
+axes = (figure := Figure(figsize=(5.4, 3.6), layout="constrained")).subplots()
 axes.loglog(steps, off)
 axes.set(xlabel="step h", ylabel="error of a central difference")
 figure.savefig(OUT, dpi=120)

@@ -122,10 +122,8 @@ def _failure(
     shown, error = None, smallest.error
     if smallest.evidence is not None:
         shown = smallest.evidence()
-        distance, size = (
-            float(np.linalg.norm(np.ravel(x))) for x in (shown.found - shown.expected, shown.expected)
-        )
-        error = distance / size if size else error
+        size = float(np.linalg.norm(np.ravel(shown.expected)))
+        error = error_of(shown.found, shown.expected, size) if size else error
     return CheckFailure(
         what=what,
         rung=rung.name,
