@@ -3,7 +3,7 @@
 The line is a call in Python, with nothing in it but names of this library, things out of the user's
 own files by ``load('file.py:Name')``, and literals:
 
-    check_layer(load('my_layer.py:MyLayer')(3, 2), 'N 3', sizes={'N': 1}, seed=0)
+    check_layer(load('my_layer.py:MyLayer')(3, 2), 'N 3', sizes=dict(N=1), seed=0)
 
 so that it can be read, changed, and pasted into a program. `replay` does not run it as a program:
 it reads the expression and makes only such calls as stand in it.
@@ -15,17 +15,20 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-import numpy as np
-
+import minihf
+from minihf import testing
+from minihf.op import Op
 from minihf.testing.cases import Case
 
-__all__ = ["load", "replay", "reproducer", "written"]
+__all__ = ["load", "read", "replay", "reproducer", "written"]
 
 
 def replay(line: str) -> Any:
@@ -34,7 +37,7 @@ def replay(line: str) -> Any:
     Parameters
     ----------
     line : str
-        A call of a check: ``"check_op(DenseOp(), 'N D', 'D M', 'M', sizes={...}, seed=3)"``.
+        A call of a check: ``"check_op(DenseOp(), 'N D', 'D M', 'M', sizes=dict(N=2), seed=3)"``.
 
     Returns
     -------
@@ -51,18 +54,27 @@ def replay(line: str) -> Any:
     Examples
     --------
     >>> from minihf.testing import replay
-    >>> line = "check_op(DenseOp(), 'N D', 'D M', 'M', sizes={'N': 2, 'D': 1, 'M': 1}, seed=3)"
+    >>> line = "check_op(DenseOp(), 'N D', 'D M', 'M', sizes=dict(N=2, D=1, M=1), seed=3)"
     >>> replay(line).cases
     1
     """
     __tracebackhide__ = True
+    node = _parsed(line)
+    if not isinstance(node, ast.Call):
+        raise ValueError(f"replay: {line!r} is no call of a check")
+    return _value(node, line)
+
+
+def read(text: str) -> Any:
+    """Make what `written` wrote down."""
+    return _value(_parsed(text), text)
+
+
+def _parsed(line: str) -> ast.expr:
     try:
-        tree = ast.parse(line.strip(), mode="eval")
+        return ast.parse(line.strip(), mode="eval").body
     except SyntaxError as error:
         raise ValueError(f"replay: cannot read {line!r}: {error.msg}") from None
-    if not isinstance(tree.body, ast.Call):
-        raise ValueError(f"replay: {line!r} is no call of a check")
-    return _value(tree.body, line)
 
 
 def load(target: str) -> Any:
@@ -94,43 +106,59 @@ def load(target: str) -> Any:
 
 def reproducer(check: Any, arguments: Sequence[Any], case: Case, **options: Any) -> str:
     """Write the call that runs `check` in one case; nothing if an argument cannot be written."""
-    words = [written(argument) for argument in arguments]
-    words += [f"{key}={written(value)}" for key, value in options.items()]
-    if any(word is None or word.endswith("=None") for word in words):
-        return ""
     if case.sizes:
-        words.append(f"sizes={dict(case.sizes)!r}")
-    words.append(f"seed={case.seed}")
-    return f"{check.__name__}({', '.join(map(str, words))})"
+        options["sizes"] = case.sizes
+    pairs = [(None, argument) for argument in arguments]
+    return _call(check.__name__, [*pairs, *options.items(), ("seed", case.seed)]) or ""
 
 
 def written(thing: Any) -> str | None:
     """Write a thing so that `replay` makes it again; None if that cannot be done."""
     if thing is None or isinstance(thing, str | int | float):
         return repr(thing)
-    if isinstance(thing, tuple | list):
-        words = [written(entry) for entry in thing]
-        inside = None if None in words else ", ".join(map(str, words))
-        comma = "," if isinstance(thing, tuple) and len(thing) == 1 else ""
-        return None if inside is None else f"({inside}{comma})"
-    if isinstance(thing, Mapping):
-        pairs = [(key, written(value)) for key, value in thing.items()]
-        if any(word is None for _, word in pairs):
-            return None
-        return "{" + ", ".join(f"{key!r}: {word}" for key, word in pairs) + "}"
     if isinstance(thing, (type, FunctionType)):
         return _home(thing)
-    home, said = _home(type(thing)), repr(thing)
-    if home is None or not said.startswith(f"{type(thing).__name__}("):
+    for name in minihf.ops.__all__:
+        if getattr(minihf.ops, name) is thing:
+            return f"ops.{name}"
+    if isinstance(thing, tuple | list):
+        return _call("", [(None, entry) for entry in thing], comma=isinstance(thing, tuple))
+    if isinstance(thing, Mapping):
+        return _call("dict", thing.items()) if all(map(str.isidentifier, thing)) else None
+    home = _home(type(thing))
+    if home is None:
         return None
-    text = home + said.removeprefix(type(thing).__name__)
+    if isinstance(thing, minihf.Sequential):
+        layers = thing.layers.items()
+        return _call(home, [(None if name.isdecimal() else name, layer) for name, layer in layers])
+    if is_dataclass(thing):
+        return _call(home, [(f.name, getattr(thing, f.name)) for f in fields(thing) if f.init])
+    said, name = repr(thing), type(thing).__name__
+    text = home + said.removeprefix(name)
+    return text if said.startswith(f"{name}(") and _can_be_read(text) else None
+
+
+def _can_be_read(text: str) -> bool:
     if "load(" in text:
-        return text                                     # not to be run just to be written down
+        return True                                     # no file is run just to write a line
     try:
-        again = _value(ast.parse(text, mode="eval").body, text)
-    except (ValueError, SyntaxError, TypeError):
-        return None
-    return text if repr(again) == said else None
+        read(text)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _call(
+    function: str, arguments: Iterable[tuple[str | None, Any]], comma: bool = False
+) -> str | None:
+    """Write ``function(argument, key=argument)``, if each argument can be written."""
+    words = []
+    for key, argument in arguments:
+        word = written(argument)
+        if word is None:
+            return None
+        words.append(word if key is None else f"{key}={word}")
+    return f"{function}({', '.join(words)}{',' * (comma and len(words) == 1)})"
 
 
 def _home(thing: type[Any] | FunctionType) -> str | None:
@@ -171,15 +199,10 @@ def _module(file: Path) -> ModuleType:
 
 def _names() -> dict[str, Any]:
     """Return what may be named in a line: the public library, its checks, and all ops."""
-    import minihf
-    from minihf import testing
-    from minihf.op import Op
-
-    names = {name: getattr(testing, name) for name in testing.__all__}
-    names |= {name: getattr(minihf, name) for name in minihf.__all__}
-    names |= {name: getattr(minihf.optim, name) for name in minihf.optim.__all__}
-    names |= {op.__name__: op for op in all_below(Op) if op.__module__.startswith("minihf.")}
-    return names | {"load": load, "slice": slice, "float32": np.float32, "float64": np.float64}
+    names = {op.__name__: op for op in all_below(Op) if op.__module__.startswith("minihf.")}
+    for module in (testing, minihf.optim, minihf):          # a layer before an op of its name
+        names |= {name: getattr(module, name) for name in module.__all__}
+    return names | {"load": load, "dict": dict, "slice": slice, "inf": math.inf, "nan": math.nan}
 
 
 def all_below(parent: type[Any]) -> list[type[Any]]:
@@ -221,10 +244,8 @@ def _value(node: ast.AST, line: str) -> Any:
 
 
 def _attribute(owner: str, name: str, line: str) -> Any:
-    """Return ``papers.zhang2017``, ``hf.Dense`` and their like."""
-    import minihf
-
-    owners: dict[str, Any] = {"hf": minihf, "minihf": minihf, "papers": minihf.papers}
+    """Return ``papers.zhang2017``, ``ops.tanh``, ``hf.Dense`` and their like."""
+    owners = {"hf": minihf, "minihf": minihf, "papers": minihf.papers, "ops": minihf.ops}
     public = getattr(owners.get(owner), "__all__", ())
     if name not in public:
         raise ValueError(f"replay: {owner}.{name} is no name of this library, in {line!r}")

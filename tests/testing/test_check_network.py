@@ -216,7 +216,7 @@ def test_a_failure_replays_from_the_line_it_prints(tmp_path, monkeypatch):
     with pytest.raises(CheckFailure) as first:
         check_layer(load("mine.py:Mine"), "N D")
     line = first.value.reproducer
-    assert line.startswith("check_layer(load('mine.py:Mine'), 'N D', sizes={'N': 2, 'D': 1}")
+    assert line.startswith("check_layer(load('mine.py:Mine'), 'N D', sizes=dict(N=2, D=1)")
     with pytest.raises(CheckFailure) as again:
         replay(line)
     assert str(again.value) == str(first.value)
