@@ -25,7 +25,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from minihf.backend import Array, array_module, read_only
-from minihf.params import Block, Params, Scope
+from minihf.params import Params, Scope
+from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
 
 __all__ = ["Factors", "Linearization", "Route", "linearize"]
