@@ -9,7 +9,7 @@ import numpy as np
 
 from minihf import ops
 from minihf.backend import widens
-from minihf.layers.base import Layer, named
+from minihf.layers.base import Layer, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.ops.conv import conv2d_fault, pair
 from minihf.ops.pool import pool2d_fault
@@ -74,6 +74,7 @@ class Conv2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, F, OH, OW)."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         W = params["W"]
         fault = conv2d_fault(x.shape, W.shape, pair(self.stride), pair(self.padding))
         if fault:
@@ -114,6 +115,7 @@ class MaxPool2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, C, OH, OW); what is left over at the far edges is dropped."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         fault = pool2d_fault(x.shape, pair(self.kernel_size), pair(self._stride))
         if fault:
             raise ValueError(f"{named(self, params)}: {fault}")
@@ -137,6 +139,7 @@ class GlobalAvgPool2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, C)."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         if len(x.shape) != 4:
             raise ValueError(
                 f"{named(self, params)}: x has shape {tuple(x.shape)}, expected images "

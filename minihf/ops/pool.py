@@ -8,7 +8,8 @@ left away (no padding, floor), so that OH = (H - KH) // s + 1. Windows may overl
                                                                  to each pixel of the window
 
 The maximum is piecewise linear. On a kink, where several pixels are the largest, the first of them
-in reading order is m: a subgradient.
+in reading order is m: a subgradient. NaN counts as the largest, wherever it is in the window, so
+that it shows in the output.
 
 The k-th pixel of all windows at once is a strided slice of x. So every rule is a loop over the
 KH KW pixels of a window, with whole arrays inside. Called by `minihf.layers.MaxPool2d` and friends.
@@ -57,10 +58,12 @@ class MaxPool2dOp(Pool, Op):
         first, *others = self.pixels(x)
         y = first.copy(order="K")
         for pixel in others:
-            y = array_module(x).where(pixel.real > y.real, pixel, y)
-        m, taken = [], y.real != y.real                                 # nowhere yet
+            larger = ~(pixel.real <= y.real) & (y.real == y.real)         # NaN is the largest
+            y = array_module(x).where(larger, pixel, y)
+        m, taken = [], array_module(x).zeros_like(y, dtype=bool)
         for pixel in self.pixels(x):
-            here = (pixel.real == y.real) & ~taken                      # the first of equals
+            largest = (pixel.real == y.real) | (pixel.real != pixel.real)
+            here = largest & ~taken                                         # the first of equals
             m.append(here)
             taken |= here
         return y, (m, x.shape)

@@ -184,6 +184,7 @@ def test_martens2010_has_per_case_gradients_of_every_layer():
     [
         ((4, 2, 6, 6), r"Conv2d '0': x has 2 channels, W expects 1: x has shape \(4, 2, 6, 6\), W "
                        r"has shape \(3, 1, 3, 3\)"),
+        ((0, 1, 6, 6), r"Conv2d '0': x has shape \(0, 1, 6, 6\), expected at least one case"),
         ((4, 6, 6), r"Conv2d '0': x has shape \(4, 6, 6\), .* expected images \(N, C, H, W\)"),
         ((4, 1, 1, 6), r"MaxPool2d '2': the kernel \(2, 2\) is larger than the image \(1, 6\)"),
         ((4, 1, 2, 2), r"Conv2d 'body.0': the kernel \(2, 2\) is larger than the padded image "
