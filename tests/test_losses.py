@@ -204,8 +204,8 @@ def test_a_single_case_without_its_batch_axis_is_refused():
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ((np.ones((2, 3, 4)), np.ones(2)), r"a tuple of shapes \(2, 3, 4\) and \(2,\), expected one "
-                                           r"array .*; end the network with LastStep\(\)"),
+        ((np.ones((2, 3, 4)), np.ones(2)), r"a tuple of shapes \(2, 3, 4\) and \(2,\), expected "
+                                           r"one array .*; end the network with LastStep\(\)"),
         ([[1.0, 2.0]], r"a list, expected one array \(N, ...\)$"),
     ],
 )  # fmt: skip
