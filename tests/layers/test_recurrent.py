@@ -84,6 +84,21 @@ def test_the_hidden_sequence_is_tapped_under_its_path(kind):
     assert list(hf.linearize(kind(D, H), kind(D, H).init(0, np.float64), x).taps) == ["hidden"]
 
 
+@BOTH
+def test_flatten_gives_the_steps_one_after_another(kind):
+    layer, x = kind(D, H), hf.asarray(draw(N, T, D))
+    net = hf.Sequential(cell=layer, flat=hf.Flatten())
+    params = net.init(0, np.float64)
+    h = hf.to_host(layer(params.scope("cell"), x))
+    expected = np.concatenate([h[:, t] for t in range(T)], axis=1)
+    np.testing.assert_array_equal(hf.to_host(net(params, x)), expected)
+    cotangent = draw(N, T * H)
+    alone = hf.linearize(lambda p, x: layer(p.scope("cell"), x), params, x)
+    pulled = alone.vjp(hf.asarray(cotangent.reshape(N, T, H)))
+    flat = hf.linearize(net, params, x).vjp(hf.asarray(cotangent))
+    assert relative_error(flat, pulled) <= SAME
+
+
 # Lengths
 
 
