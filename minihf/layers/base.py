@@ -9,6 +9,7 @@ Called by every layer file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,14 @@ def one_array(
             "network the sequence alone, and the targets a mask"
         )
     raise TypeError(fault)
+
+
+def must_be_sizes(layer: Layer, **sizes: Any) -> None:
+    """Refuse what is no whole number from 1."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            kind = type(layer).__name__
+            raise ValueError(f"{kind}: {name} must be a whole number from 1, got {size!r}")
 
 
 def must_be_layer(container: str, name: str, layer: Any) -> None:

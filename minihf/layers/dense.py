@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from minihf.backend import widens
-from minihf.layers.base import Layer, named, one_array
+from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.ops.dense import dense
 
@@ -49,10 +48,7 @@ class Dense(Layer):
     init_with: Initialiser = field(default_factory=Glorot)
 
     def __post_init__(self) -> None:
-        for name in ("in_features", "out_features"):
-            size = getattr(self, name)
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ValueError(f"Dense: {name} must be a whole number from 1, got {size!r}")
+        must_be_sizes(self, in_features=self.in_features, out_features=self.out_features)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw W (D, M) and b (M,)."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from minihf import ops
 from minihf.backend import Array, array_module, described, shape_of, to_host, widens
-from minihf.layers.base import Layer, named, one_array
+from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.recording import tap
 
@@ -59,10 +59,7 @@ class Recurrent(Layer):
     gates: ClassVar[int]
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "hidden_size"):
-            size = getattr(self, name)
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be 1 or more, got {size!r}")
+        must_be_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw Wx (D, G H), Wh (H, G H) and b (G H,), each of the G gates by itself."""

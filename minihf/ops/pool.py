@@ -3,9 +3,10 @@
 x is (N, C, H, W). Windows of KH x KW pixels begin every s pixels; those that would stick out are
 left away (no padding, floor), so that OH = (H - KH) // s + 1. Windows may overlap.
 
-    maximum    y[n,c,i,j] = x at the window's largest pixel m    R{y} = R{x} at m,  x: u goes to m
-    average    y[n,c,i,j] = mean of x over the window            R{y} = mean R{x},  x: u / (KH KW)
-                                                                 to each pixel of the window
+    maximum   y[n,c,i,j] = x at the window's largest pixel m                               (1)
+              R{y} = R{x} at m,  x: u goes to m,  R{x:}: R{u} goes to m                    (2)
+    average   y[n,c,i,j] = mean of x over the window                                       (3)
+              R{y} = mean of R{x},  x: u / (KH KW) to each pixel,  R{x:}: R{u} likewise    (4)
 
 The maximum is piecewise linear. On a kink, where several pixels are the largest, the first of them
 in reading order is m: a subgradient. NaN counts as the largest, wherever it is in the window, so

@@ -209,9 +209,10 @@ def test_more_of_what_they_say():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: hf.Conv2d(0, 2, 3), "in_channels must be 1 or more, got 0"),
-        (lambda: hf.Conv2d(1, 2.0, 3), "out_channels must be 1 or more, got 2.0"),
+        (lambda: hf.Conv2d(0, 2, 3), "in_channels must be a whole number from 1, got 0"),
+        (lambda: hf.Conv2d(1, 2.0, 3), "out_channels must be a whole number from 1, got 2.0"),
         (lambda: hf.Conv2d(1, 2, (3, 3, 3)), r"kernel_size must be 1 or more, one int or a pair"),
+        (lambda: hf.Conv2d(1, 2, True), "kernel_size must be 1 or more, .* got True"),
         (lambda: hf.Conv2d(1, 2, 3, stride=0), "stride must be 1 or more, .* got 0"),
         (lambda: hf.Conv2d(1, 2, 3, padding=-1), "padding must be 0 or more, .* got -1"),
         (lambda: hf.Conv2d(1, 2, 3, padding="same"), "padding must be 0 or more, .* got 'same'"),

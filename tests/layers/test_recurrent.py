@@ -382,7 +382,7 @@ def test_data_that_would_widen_are_refused(kind):
 
 
 @BOTH
-@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2)])
+@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2), (True, 2)])
 def test_sizes_below_one_are_refused(kind, sizes):
-    with pytest.raises(ValueError, match=f"{kind.__name__}: .*_size must be 1 or more"):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: .*_size must be a whole number from 1"):
         kind(*sizes)
