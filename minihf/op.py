@@ -68,7 +68,7 @@ class Op:
         """Return a (N, P, D) and s (N, P, M), for P positions: time steps, pixels, or 1.
 
         The gradient of case n in the weights, stacked to a matrix (D, M), is the sum over p of
-        a[n, p] s[n, p]'.
+        a[n, p] s[n, p]'. Both are there as a whole: for a convolution, a is many times the image.
         """
         raise NotImplementedError
 

@@ -200,6 +200,28 @@ def test_a_single_case_without_its_batch_axis_is_refused():
         hf.SquaredError().value(np.zeros(()), np.zeros(()))
 
 
+@every_loss
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ((np.ones((2, 3, 4)), np.ones(2)), r"a tuple of shapes \(2, 3, 4\) and \(2,\), expected "
+                                           r"one array .*; end the network with LastStep\(\)"),
+        ([[1.0, 2.0]], r"a list, expected one array \(N, ...\)$"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_no_array_is_refused_by_every_method(loss, targets, output, message):
+    y = hf.asarray(targets(np.random.default_rng(0), (2, 3, 4)))
+    for ask in (
+        lambda: loss.value(output, y),
+        lambda: loss.grad(output, y),
+        lambda: loss.hessian(output, y),
+        lambda: loss.hvp(output, y, y),
+        lambda: loss.sample(output, np.random.default_rng(0)),
+    ):
+        with pytest.raises(TypeError, match=f"^{type(loss).__name__}: the output is {message}"):
+            ask()
+
+
 def test_targets_that_would_widen_the_output_are_refused():
     z = np.zeros((2, 3), np.float32)
     with pytest.raises(ValueError, match="targets are float64, the network's output is float32"):

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from minihf.backend import Array, add_into, array_module, gemm
 from minihf.optim.settings import settle
-from minihf.params import Params, Partition
+from minihf.params import Params
+from minihf.partition import Partition
 from minihf.tape import Linearization
 
 __all__ = ["Diagonal", "Preconditioner", "SquaredGradients", "mean_squared_gradients"]
