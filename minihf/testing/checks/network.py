@@ -30,7 +30,8 @@ import numpy as np
 from minihf.backend import Array, array_module, asarray, to_host
 from minihf.curvature import GGN
 from minihf.losses import SquaredError
-from minihf.params import Params, Partition, Scope
+from minihf.params import Params, Scope
+from minihf.partition import Partition
 from minihf.recording import Node, Tape, Traced
 from minihf.tape import Linearization, linearize
 from minihf.testing.cases import Case, plan
