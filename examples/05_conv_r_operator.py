@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import minihf as hf
 from minihf import ops
-from minihf.testing import derivative, jacobian, relative_error
+from minihf.testing import complex_step_jvp, jacobian, relative_error
 
 OUT = sys.argv[1] if len(sys.argv) > 1 else "05_conv_r_operator.png"
 
@@ -34,7 +34,7 @@ print(f"images {x.shape}, filters {W.shape} -> {lin.output.shape}")
 by_hand = conv(Rx, W) + conv(x, RW) + Rb[:, None, None]
 print(f"R{{y}} = R{{x}} * W + x * R{{W}} + R{{b}}:  relative difference "
       f"{relative_error(Ry, by_hand):.1e}")
-exact = derivative(conv, [x, W, b], [Rx, RW, Rb])
+exact = complex_step_jvp(conv, [x, W, b], [Rx, RW, Rb])
 print(f"R{{y}} by complex step:                relative difference {relative_error(Ry, exact):.1e}")
 u = rng.standard_normal(Ry.shape)
 gap = abs((u * Ry).sum() - lin.vjp(u) @ v) / (np.linalg.norm(u) * np.linalg.norm(Ry))

@@ -38,7 +38,8 @@ from minihf.layers import (
 )
 from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from minihf.optim import SGD, Adam, HessianFree, papers
-from minihf.params import Params, Partition
+from minihf.params import Params
+from minihf.partition import Partition
 from minihf.recording import tap
 from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg
 from minihf.tape import Linearization, linearize

@@ -28,6 +28,7 @@ __all__ = [
     "add_into",
     "array_module",
     "asarray",
+    "described",
     "device",
     "gemm",
     "observe_gemms",
@@ -191,6 +192,15 @@ def to_host(x: Any) -> Any:
 def shape_of(x: Any) -> tuple[int, ...]:
     """Return the shape of an array, a number or nested lists: for messages about any argument."""
     return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
+
+
+def described(x: Any) -> str:
+    """Say what `x`, no array, is: a tuple by its shapes, and its `source` where it has one."""
+    if not isinstance(x, tuple):
+        return f"a {type(x).__name__}"
+    shapes = (str(shape_of(part)) if hasattr(part, "shape") else described(part) for part in x)
+    source = f" from {x.source}" if hasattr(x, "source") else ""
+    return f"a tuple of shapes {' and '.join(shapes)}{source}"
 
 
 def read_only(x: Array) -> Array:

@@ -24,11 +24,12 @@ Neural Computation 14 (2002). Called by curvature and the optimizers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, shape_of, to_host, widens
+from minihf.backend import Array, array_module, asarray, described, shape_of, to_host, widens
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
@@ -63,6 +64,7 @@ class Loss(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class SquaredError:
     """Half the squared distance, summed over outputs: 1/2 |z - y|^2 per case.
 
@@ -85,7 +87,7 @@ class SquaredError:
 
     def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> Rz / N."""
-        _, mask = _unmask("SquaredError", y, z.shape)
+        _, mask = _unmask("SquaredError", y, z)
         return lambda Rz: _where(mask, Rz / len(z))
 
     def hvp(self, z: Array, y: Any, Rz: Array) -> Array:
@@ -94,20 +96,21 @@ class SquaredError:
 
     def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw z - y for y ~ Normal(z, I): standard normal entries."""
-        _, mask = _unmask("SquaredError", y, z.shape)
+        _, mask = _unmask("SquaredError", y, z)
         return _where(mask, asarray(rng.standard_normal(z.shape), dtype=z.dtype))
 
     def root(self, z: Array, v: Array, y: Any = None) -> Array:
         """Return v: R is the identity."""
-        _, mask = _unmask("SquaredError", y, z.shape)
+        _, mask = _unmask("SquaredError", y, z)
         return _where(mask, v)
 
     def _error(self, z: Array, y: Any) -> Array:
-        y, mask = _unmask("SquaredError", y, z.shape)
+        y, mask = _unmask("SquaredError", y, z)
         _must_match("SquaredError", z, y)
         return _where(mask, z - y)
 
 
+@dataclass(frozen=True)
 class SigmoidCrossEntropy:
     """Binary cross-entropy of logits z with targets in [0, 1], summed over outputs.
 
@@ -133,7 +136,7 @@ class SigmoidCrossEntropy:
 
     def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> p (1 - p) Rz / N."""
-        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
+        _, mask = _unmask("SigmoidCrossEntropy", y, z)
         p = sigmoid(z)
         weight = _where(mask, p * (1 - p) / len(z))
         return lambda Rz: weight * _where(mask, Rz)
@@ -144,25 +147,26 @@ class SigmoidCrossEntropy:
 
     def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw p - y for y ~ Bernoulli(p)."""
-        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
+        _, mask = _unmask("SigmoidCrossEntropy", y, z)
         p = sigmoid(z)
         draw = asarray(rng.random(z.shape), dtype=p.dtype) < p
         return _where(mask, p - draw)
 
     def root(self, z: Array, v: Array, y: Any = None) -> Array:
         """Return sqrt(p (1 - p)) v."""
-        _, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
+        _, mask = _unmask("SigmoidCrossEntropy", y, z)
         p = sigmoid(z)
         return _where(mask, (p * (1 - p)) ** 0.5 * v)
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array | None]:
-        y, mask = _unmask("SigmoidCrossEntropy", y, z.shape)
+        y, mask = _unmask("SigmoidCrossEntropy", y, z)
         _must_match("SigmoidCrossEntropy", z, y)
         if not bool(((y >= 0) & (y <= 1)).all()):
             raise ValueError("SigmoidCrossEntropy: targets must be in [0, 1] and not NaN")
         return y, mask
 
 
+@dataclass(frozen=True)
 class SoftmaxCrossEntropy:
     """Cross-entropy of logits z (N, ..., M) with integer labels y (N, ...) in 0 .. M - 1.
 
@@ -192,7 +196,7 @@ class SoftmaxCrossEntropy:
 
     def hessian(self, z: Array, y: Any) -> Callable[[Array], Array]:
         """Return the map Rz -> p (Rz - p' Rz) / N."""
-        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z, features=1)
         p = _where(mask, _softmax(z))
         scaled = p / len(z)
 
@@ -208,7 +212,7 @@ class SoftmaxCrossEntropy:
 
     def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
         """Draw p - onehot(y) for y ~ Categorical(p)."""
-        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z, features=1)
         p = _softmax(z)
         xp = array_module(z)
         classes = xp.arange(z.shape[-1])
@@ -218,15 +222,14 @@ class SoftmaxCrossEntropy:
 
     def root(self, z: Array, v: Array, y: Any = None) -> Array:
         """Return (diag(q) - p q') v with q = sqrt(p)."""
-        _, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
+        _, mask = _unmask("SoftmaxCrossEntropy", y, z, features=1)
         p = _softmax(z)
         qv = p**0.5 * v
         return _where(mask, qv - p * qv.sum(axis=-1, keepdims=True))
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array, Array | None]:
         """Refuse labels that do not fit; return logits (N P, M) and labels (N P,), and the mask."""
-        _must_have_cases("SoftmaxCrossEntropy", z, 2)
-        y, mask = _unmask("SoftmaxCrossEntropy", y, z.shape[:-1], features=1)
+        y, mask = _unmask("SoftmaxCrossEntropy", y, z, features=1)
         M = z.shape[-1]
         if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
             kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
@@ -249,7 +252,15 @@ def _softmax(z: Array) -> Array:
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def _must_have_cases(loss: str, z: Array, ndim: int) -> None:
+def _must_have_cases(loss: str, z: Any, ndim: int) -> None:
+    if not hasattr(z, "shape"):
+        fault = f"{loss}: the output is {described(z)}, expected one array (N, ...)"
+        if isinstance(z, tuple):
+            fault += (
+                "; end the network with LastStep(), or give it the sequence alone, and the "
+                "targets a mask"
+            )
+        raise TypeError(fault)
     if z.ndim < ndim:
         raise ValueError(
             f"{loss}: the output has shape {tuple(z.shape)}, expected a batch (N, ...); "
@@ -258,9 +269,14 @@ def _must_have_cases(loss: str, z: Array, ndim: int) -> None:
 
 
 def _unmask(
-    loss: str, y: Any, positions: tuple[int, ...], features: int = 0
+    loss: str, y: Any, z: Array, features: int = 0
 ) -> tuple[Any, Array | None]:
-    """Return targets, 0 where masked, and the mask with axes like the output's; None: no mask."""
+    """Return targets, 0 where masked, and the mask with axes like the output's; None: no mask.
+
+    Of the output's axes the last `features` are not the targets' own.
+    """
+    _must_have_cases(loss, z, 1 + features)
+    positions = z.shape[: z.ndim - features]
     if not isinstance(y, tuple):
         return y, None
     targets, mask = y
@@ -285,7 +301,6 @@ def _where(mask: Array | None, x: Array) -> Array:
 
 
 def _must_match(loss: str, z: Array, y: Array) -> None:
-    _must_have_cases(loss, z, 1)
     if tuple(getattr(y, "shape", ())) != tuple(z.shape):
         raise ValueError(
             f"{loss}: targets have shape {shape_of(y)}, "

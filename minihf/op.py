@@ -69,7 +69,7 @@ class Op:
         """Return a (N, P, D) and s (N, P, M), for P positions: time steps, pixels, or 1.
 
         The gradient of case n in the weights, stacked to a matrix (D, M), is the sum over p of
-        a[n, p] s[n, p]'.
+        a[n, p] s[n, p]'. Both are there as a whole: for a convolution, a is many times the image.
         """
         raise NotImplementedError
 
@@ -83,6 +83,9 @@ class Op:
 
     def _lacks(self, rule: str) -> NotImplementedError:
         return NotImplementedError(f"op {type(self).__name__} lacks its rule {rule!r}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the op: to arrays it gives an array, to traced values a traced value."""

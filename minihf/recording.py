@@ -39,6 +39,10 @@ class Tape:
         self.taps: dict[str, Traced] = {}
         self.n_values = 0
 
+    def write(self, node: Node, inputs: Sequence[Any]) -> None:
+        """Write a line down; `inputs` are the arrays that the op took, which are not kept."""
+        self.nodes.append(node)
+
     def value(self, array: Array) -> Traced:
         """Put a new value on the tape."""
         self.n_values += 1
@@ -56,7 +60,7 @@ def apply(op: Any, *inputs: Any) -> Any:
     output, residuals = _forward(op, values)
     traced = tape.value(output)
     indices = tuple(x.index if isinstance(x, Traced) else None for x in inputs)
-    tape.nodes.append(Node(op, indices, traced.index, residuals))
+    tape.write(Node(op, indices, traced.index, residuals), values)
     return traced
 
 

@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from minihf.backend import Array, array_module, read_only
-from minihf.params import Block, Params, Scope
+from minihf.backend import Array, array_module, described, read_only
+from minihf.params import Params, Scope
+from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
 
 __all__ = ["Factors", "Linearization", "Route", "linearize"]
@@ -398,7 +399,10 @@ def linearize(
     leaves = {name: tape.value(params[name]) for name in params.names}
     output = net(Scope(leaves, noise=noise), x)
     if not hasattr(output, "shape"):
-        raise TypeError(f"the network gave {type(output).__name__}, expected one array (N, ...)")
+        fault = f"the network gave {described(output)}, expected one array (N, ...)"
+        if isinstance(output, tuple):
+            fault += "; a sequence with its lengths ends with LastStep()"
+        raise TypeError(fault)
     return Linearization(params, tape, leaves, output)
 
 

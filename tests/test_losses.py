@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minihf as hf
-from minihf.testing import derivative, jacobian, relative_error
+from minihf.testing import complex_step_jvp, jacobian, relative_error
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -46,7 +46,7 @@ def test_grad_is_the_derivative_of_the_value(loss, targets, shape, seed):
 @anything
 def test_hvp_is_the_derivative_of_the_gradient(loss, targets, shape, seed):
     z, y, Rz = draw(targets, shape, seed)
-    expected = derivative(lambda z: loss.grad(z, y), [z], [Rz])
+    expected = complex_step_jvp(lambda z: loss.grad(z, y), [z], [Rz])
     assert relative_error(loss.hvp(z, y, Rz), expected) <= EXACT
     assert relative_error(loss.hessian(z, y)(Rz), expected) <= EXACT
 
@@ -208,6 +208,28 @@ def test_a_single_case_without_its_batch_axis_is_refused():
         hf.SoftmaxCrossEntropy().value(np.zeros(10), np.int64(3))
     with pytest.raises(ValueError, match=r"SquaredError: the output has shape \(\), expected a b"):
         hf.SquaredError().value(np.zeros(()), np.zeros(()))
+
+
+@every_loss
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ((np.ones((2, 3, 4)), np.ones(2)), r"a tuple of shapes \(2, 3, 4\) and \(2,\), expected "
+                                           r"one array .*; end the network with LastStep\(\)"),
+        ([[1.0, 2.0]], r"a list, expected one array \(N, ...\)$"),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_no_array_is_refused_by_every_method(loss, targets, output, message):
+    y = hf.asarray(targets(np.random.default_rng(0), (2, 3, 4)))
+    for ask in (
+        lambda: loss.value(output, y),
+        lambda: loss.grad(output, y),
+        lambda: loss.hessian(output, y),
+        lambda: loss.hvp(output, y, y),
+        lambda: loss.sample(output, np.random.default_rng(0)),
+    ):
+        with pytest.raises(TypeError, match=f"^{type(loss).__name__}: the output is {message}"):
+            ask()
 
 
 def test_targets_that_would_widen_the_output_are_refused():

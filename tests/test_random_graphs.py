@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import minihf as hf
 from minihf import ops
-from minihf.testing import derivative, jacobian, relative_error
+from minihf.testing import complex_step_jvp, jacobian, relative_error
 
 EXACT = 1e-10  # the complex step is good to 1e-15; what cancels is small beside the whole
 ROOM = 60  # entries of a value at most: graphs are to be odd, not large
@@ -131,7 +131,7 @@ class RandomGraphs(RuleBasedStateMachine):
         assert relative_error(lin.output, naive(theta)) <= EXACT
         close(lin.jvp(v), J @ v, J, v)
         close(lin.vjp(u), J.T @ u[0], J, u)
-        hvp = derivative(naive_gradient, [theta], [v])
+        hvp = complex_step_jvp(naive_gradient, [theta], [v])
         H = jacobian(naive_gradient, theta)
         close(lin.hvp(v, loss, y), hvp, H, v)
         for block in hf.Partition.of(self.params, "param").values():

@@ -8,7 +8,7 @@ import pytest
 
 import minihf as hf
 from minihf import ops
-from minihf.testing import derivative, relative_error
+from minihf.testing import complex_step_jvp, relative_error
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -59,7 +59,7 @@ def output_at(params, x):
 
 def test_the_three_products_are_the_derivatives(params, x, lin, draw):
     v, u, y = draw(params.size), draw(N, 3), draw(N, 3)
-    Jv = derivative(output_at(params, x), [params.vector], [v])
+    Jv = complex_step_jvp(output_at(params, x), [params.vector], [v])
     assert relative_error(lin.output, branches(params, x)) == 0.0
     assert relative_error(lin.jvp(v), Jv) <= EXACT
     assert float((u * Jv).sum()) == pytest.approx(float((lin.vjp(u) * v).sum()), rel=EXACT)
@@ -68,7 +68,7 @@ def test_the_three_products_are_the_derivatives(params, x, lin, draw):
         at = hf.linearize(branches, params.with_vector(theta), x)
         return at.vjp(LOSS.grad(at.output, y))
 
-    expected = derivative(gradient, [params.vector], [v])
+    expected = complex_step_jvp(gradient, [params.vector], [v])
     assert relative_error(lin.hvp(v, LOSS, y), expected) <= EXACT
 
 
@@ -259,7 +259,7 @@ def test_what_is_no_array_of_the_backend_is_refused(params, x, lin):
         if type(v) is not type(params.vector):
             with pytest.raises(TypeError, match=r"bring it there with minihf\.asarray"):
                 lin.jvp(v)
-    with pytest.raises(TypeError, match="tuple, expected one array"):
+    with pytest.raises(TypeError, match=r"gave a tuple of shapes \(3,\) and \(5, 4\), exp"):
         hf.linearize(lambda p, x: (p["b"], x), params, x)
 
 

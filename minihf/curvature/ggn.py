@@ -15,7 +15,7 @@ from typing import Any
 
 from minihf.backend import Array
 from minihf.curvature.operator import CurvatureOperator, pairwise_sums
-from minihf.params import Block
+from minihf.partition import Block
 from minihf.tape import Linearization
 
 __all__ = ["GGN"]

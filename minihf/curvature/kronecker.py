@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import Array, array_module, gemm, to_host
-from minihf.params import Block, Piece
+from minihf.partition import Block, Piece
 from minihf.tape import Factors, Linearization
 
 __all__ = ["KroneckerBlock", "KroneckerFactors", "Stack", "uses_of_weights"]

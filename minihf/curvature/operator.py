@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse.linalg
 
 from minihf.backend import Array, array_module, asarray, shape_of, to_host
-from minihf.params import Block, Partition
+from minihf.partition import Block, Partition
 from minihf.tape import Linearization
 
 __all__ = ["BlockOperator", "CurvatureOperator", "Shifted", "pairwise_sums"]

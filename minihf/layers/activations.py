@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from minihf import ops
-from minihf.layers.base import Layer
+from minihf.layers.base import Layer, one_array
 
 __all__ = ["Flatten", "Identity", "ReLU", "Sigmoid", "Softplus", "Tanh"]
 
@@ -18,7 +18,7 @@ class Tanh(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Apply it entry by entry."""
-        return ops.tanh(x)
+        return ops.tanh(one_array(self, params, x))
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sigmoid(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Apply it entry by entry."""
-        return ops.sigmoid(x)
+        return ops.sigmoid(one_array(self, params, x))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReLU(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Apply it entry by entry."""
-        return ops.relu(x)
+        return ops.relu(one_array(self, params, x))
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Softplus(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Apply it entry by entry."""
-        return ops.softplus(x)
+        return ops.softplus(one_array(self, params, x))
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,5 @@ class Flatten(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, ...) to (N, product of the rest)."""
+        one_array(self, params, x)
         return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))

@@ -9,14 +9,15 @@ Called by every layer file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, asarray
+from minihf.backend import Array, asarray, described
 from minihf.params import Params
 
-__all__ = ["Layer", "named"]
+__all__ = ["Layer", "named", "one_array"]
 
 
 class Layer:
@@ -71,8 +72,39 @@ class Layer:
 
 def named(layer: Layer, params: Any) -> str:
     """Return the layer's kind and dotted path, for messages: ``Dense 'encoder.0'``."""
-    kind = type(layer).__name__
-    return f"{kind} {params.path!r}" if params.path else kind
+    kind, path = type(layer).__name__, getattr(params, "path", "")
+    return f"{kind} {path!r}" if path else kind
+
+
+def one_array(
+    layer: Layer, params: Any, x: Any, expected: str = "(N, ...)", what: str = "x"
+) -> Any:
+    """Return `x`, or refuse what is no array: a pair (sequence, lengths) above all."""
+    if hasattr(x, "shape"):
+        return x
+    fault = f"{named(layer, params)}: {what} is {described(x)}, expected one array {expected}"
+    if isinstance(x, tuple):
+        fault += (
+            "; only RNN, LSTM and LastStep take lengths: put LastStep() before it, or give the "
+            "network the sequence alone, and the targets a mask"
+        )
+    raise TypeError(fault)
+
+
+def must_be_sizes(layer: Layer, **sizes: Any) -> None:
+    """Refuse what is no whole number from 1."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            kind = type(layer).__name__
+            raise ValueError(f"{kind}: {name} must be a whole number from 1, got {size!r}")
+
+
+def must_be_layer(container: str, name: str, layer: Any) -> None:
+    """Refuse, in a container's name, what is no layer: a class, or a function."""
+    if isinstance(layer, type) or not isinstance(layer, Layer):
+        raise TypeError(
+            f"{container}: {name!r} is {layer!r}, expected a layer such as hf.Tanh()"
+        )
 
 
 def prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minihf.layers.base import Layer, named, prefixed
+from minihf.layers.base import Layer, must_be_layer, named, one_array, prefixed
 
 __all__ = ["Residual", "Sequential"]
 
@@ -35,10 +35,7 @@ class Sequential(Layer):
             if not name or "." in name or name.isdecimal():
                 raise ValueError(f"Sequential: a layer cannot be called {name!r}; use a plain name")
         for name, layer in self.layers.items():
-            if isinstance(layer, type) or not isinstance(layer, Layer):
-                raise TypeError(
-                    f"Sequential: {name!r} is {layer!r}, expected a layer such as hf.Tanh()"
-                )
+            must_be_layer("Sequential", name, layer)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw the layers' parameters in order, from one generator."""
@@ -61,7 +58,11 @@ class Sequential(Layer):
         return x
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(f'{n}={layer!r}' for n, layer in self.layers.items())})"
+        words = [
+            f"{layer!r}" if name.isdecimal() else f"{name}={layer!r}"
+            for name, layer in self.layers.items()
+        ]
+        return f"Sequential({', '.join(words)})"
 
 
 class Residual(Layer):
@@ -77,6 +78,9 @@ class Residual(Layer):
     """
 
     def __init__(self, body: Layer, shortcut: Layer | None = None) -> None:
+        must_be_layer("Residual", "body", body)
+        if shortcut is not None:
+            must_be_layer("Residual", "shortcut", shortcut)
         self.body, self.shortcut = body, shortcut
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -97,6 +101,8 @@ class Residual(Layer):
         """Add the two paths."""
         y = self.body(params.scope("body"), x)
         short = x if self.shortcut is None else self.shortcut(params.scope("shortcut"), x)
+        for path, value in (("body", y), ("shortcut", short)):
+            one_array(self, params, value, what=f"what the {path} gives")
         if tuple(y.shape) != tuple(short.shape):
             raise ValueError(
                 f"{named(self, params)}: the body gives shape {tuple(y.shape)}, the shortcut "

@@ -9,7 +9,7 @@ import numpy as np
 
 from minihf import ops
 from minihf.backend import widens
-from minihf.layers.base import Layer, named
+from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.ops.conv import conv2d_fault, pair
 from minihf.ops.pool import pool2d_fault
@@ -57,11 +57,9 @@ class Conv2d(Layer):
     init_with: Initialiser = field(default_factory=Glorot)
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"Conv2d: {name} must be 1 or more, got {getattr(self, name)!r}")
-        _must_be_sizes("Conv2d", kernel_size=self.kernel_size, stride=self.stride)
-        _must_be_sizes("Conv2d", at_least=0, padding=self.padding)
+        must_be_sizes(self, in_channels=self.in_channels, out_channels=self.out_channels)
+        _must_be_pairs(self, kernel_size=self.kernel_size, stride=self.stride)
+        _must_be_pairs(self, at_least=0, padding=self.padding)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw W (F, C, KH, KW) and b (F,)."""
@@ -74,6 +72,7 @@ class Conv2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, F, OH, OW)."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         W = params["W"]
         fault = conv2d_fault(x.shape, W.shape, pair(self.stride), pair(self.padding))
         if fault:
@@ -106,7 +105,7 @@ class MaxPool2d(Layer):
     stride: Any = None
 
     def __post_init__(self) -> None:
-        _must_be_sizes(type(self).__name__, kernel_size=self.kernel_size, stride=self._stride)
+        _must_be_pairs(self, kernel_size=self.kernel_size, stride=self._stride)
 
     @property
     def _stride(self) -> Any:
@@ -114,6 +113,7 @@ class MaxPool2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, C, OH, OW); what is left over at the far edges is dropped."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         fault = pool2d_fault(x.shape, pair(self.kernel_size), pair(self._stride))
         if fault:
             raise ValueError(f"{named(self, params)}: {fault}")
@@ -137,6 +137,7 @@ class GlobalAvgPool2d(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, C, H, W) to (N, C)."""
+        one_array(self, params, x, "of images (N, C, H, W)")
         if len(x.shape) != 4:
             raise ValueError(
                 f"{named(self, params)}: x has shape {tuple(x.shape)}, expected images "
@@ -145,12 +146,13 @@ class GlobalAvgPool2d(Layer):
         return ops.global_avg_pool2d(x)
 
 
-def _must_be_sizes(kind: str, at_least: int = 1, **sizes: Any) -> None:
+def _must_be_pairs(layer: Layer, at_least: int = 1, **sizes: Any) -> None:
     """Refuse what is neither an int nor a pair of ints, or too small."""
     for name, value in sizes.items():
         both = (value, value) if isinstance(value, int) else value
-        whole = isinstance(both, tuple) and all(isinstance(k, int) for k in both)
+        whole = isinstance(both, tuple) and all(type(k) is int for k in both)
         if not whole or len(both) != 2 or min(both) < at_least:
             raise ValueError(
-                f"{kind}: {name} must be {at_least} or more, one int or a pair, got {value!r}"
+                f"{type(layer).__name__}: {name} must be {at_least} or more, one int or a pair, "
+                f"got {value!r}"
             )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from minihf.backend import widens
-from minihf.layers.base import Layer, named
+from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.ops.dense import dense
 
@@ -49,10 +48,7 @@ class Dense(Layer):
     init_with: Initialiser = field(default_factory=Glorot)
 
     def __post_init__(self) -> None:
-        for name in ("in_features", "out_features"):
-            size = getattr(self, name)
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ValueError(f"Dense: {name} must be a whole number from 1, got {size!r}")
+        must_be_sizes(self, in_features=self.in_features, out_features=self.out_features)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw W (D, M) and b (M,)."""
@@ -63,19 +59,18 @@ class Dense(Layer):
 
     def __call__(self, params: Any, x: Any) -> Any:
         """Map x (N, D) or (N, P, D) to (N, M) or (N, P, M)."""
-        if not hasattr(x, "shape"):
-            raise TypeError(f"{named(self, params)}: x is a {type(x).__name__}, expected an array")
+        one_array(self, params, x, f"(N, {self.in_features})")
         if len(x.shape) < 2:
             raise ValueError(
                 f"{named(self, params)}: x has shape {tuple(x.shape)}, expected a batch "
                 f"(N, {self.in_features}); for one case use x[None]"
             )
+        W = params["W"]
         if x.shape[-1] != self.in_features:
             raise ValueError(
-                f"{named(self, params)}: x has {x.shape[-1]} features, "
-                f"W expects {self.in_features}"
+                f"{named(self, params)}: x has {x.shape[-1]} features, W expects "
+                f"{self.in_features}: x has shape {tuple(x.shape)}, W has shape {tuple(W.shape)}"
             )
-        W = params["W"]
         if widens(x, W):
             raise ValueError(
                 f"{named(self, params)}: x is {x.dtype}, W is {W.dtype}; convert the data with "

@@ -18,7 +18,7 @@ import numpy as np
 
 from minihf import ops
 from minihf.backend import shape_of
-from minihf.layers.base import Layer, named
+from minihf.layers.base import Layer, named, one_array
 
 __all__ = ["Dropout", "GaussianNoise", "MaskingNoise"]
 
@@ -164,6 +164,7 @@ def _case_shape(layer: Any) -> tuple[int, ...]:
 
 def _noise_for(layer: Layer, params: Any, name: str, x: Any) -> Any:
     """Return this layer's noise for the batch x, or None in evaluation."""
+    one_array(layer, params, x)
     array = params.noise(name)
     if array is None:
         return None

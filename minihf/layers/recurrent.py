@@ -13,32 +13,37 @@ targets carry the mask, y = (targets, mask (N, T)); see `minihf.losses`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from minihf import ops
-from minihf.backend import Array, array_module, shape_of, to_host, widens
-from minihf.layers.base import Layer, named
+from minihf.backend import Array, array_module, described, shape_of, to_host, widens
+from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.recording import tap
 
 __all__ = ["LSTM", "RNN", "LastStep"]
 
 
-class Padded(NamedTuple):
-    """A hidden sequence (N, T, H) with its lengths (N,), on its way to `LastStep`."""
+class Padded(tuple[Any, Array]):
+    """A hidden sequence (N, T, H) with its lengths (N,), on its way to `LastStep`.
 
-    sequence: Any
-    lengths: Array
+    It is a tuple that knows the layer it came from: whoever wanted an array can say so.
+    """
 
-    @property
-    def shape(self) -> NoReturn:
-        """Tell a layer, or the network's end, that it is no array."""
-        raise TypeError(
-            "a hidden sequence with lengths came where an array was expected: only RNN, LSTM and "
-            "LastStep take lengths; end with LastStep(), or give the sequence alone, without "
-            "lengths, and the targets a mask"
+    source: str
+
+    def __new__(cls, sequence: Any, lengths: Array, source: str) -> Padded:
+        """Make the pair; `source` is the layer's kind and path."""
+        pair = super().__new__(cls, (sequence, lengths))
+        pair.source = source
+        return pair
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(
+            f"no {name!r} in {described(self)}: a sequence with its lengths is no array; put "
+            "LastStep() before what takes one, or give the sequence alone"
         )
 
 
@@ -54,10 +59,7 @@ class Recurrent(Layer):
     gates: ClassVar[int]
 
     def __post_init__(self) -> None:
-        for name in ("input_size", "hidden_size"):
-            size = getattr(self, name)
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"{type(self).__name__}: {name} must be 1 or more, got {size!r}")
+        must_be_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
 
     def parameters(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw Wx (D, G H), Wh (H, G H) and b (G H,), each of the G gates by itself."""
@@ -72,6 +74,11 @@ class Recurrent(Layer):
         """Map x (N, T, D) to h (N, T, H), or (x, lengths) to (h, lengths)."""
         x, lengths = _sequence(self, params, x, self.input_size)
         Wx, Wh, b = params["Wx"], params["Wh"], params["b"]
+        if x.shape[2] != self.input_size:
+            raise ValueError(
+                f"{named(self, params)}: x has {x.shape[2]} features, Wx expects "
+                f"{self.input_size}: x has shape {x.shape}, Wx has shape {tuple(Wx.shape)}"
+            )
         if widens(x, Wx):
             raise ValueError(
                 f"{named(self, params)}: x is {x.dtype}, Wx is {Wx.dtype}; convert the data with "
@@ -81,7 +88,7 @@ class Recurrent(Layer):
         if lengths is not None:
             h = h * _mask(lengths, h)
         h = tap(f"{params.path}.hidden" if params.path else "hidden", h)
-        return h if lengths is None else Padded(h, lengths)
+        return h if lengths is None else Padded(h, lengths, named(self, params))
 
 
 class RNN(Recurrent):
@@ -172,7 +179,7 @@ class LastStep(Layer):
         return x[array_module(lengths).arange(len(lengths)), lengths - 1]
 
 
-def _sequence(layer: Layer, params: Any, x: Any, features: int | None = None) -> tuple[Any, Any]:
+def _sequence(layer: Layer, params: Any, x: Any, features: int | str = "H") -> tuple[Any, Any]:
     """Return the sequence and the lengths (None if there are none), after a look at both."""
     lengths = None
     if isinstance(x, tuple):
@@ -181,15 +188,11 @@ def _sequence(layer: Layer, params: Any, x: Any, features: int | None = None) ->
                 f"{named(layer, params)}: x is a tuple of {len(x)}, expected (sequence, lengths)"
             )
         x, lengths = x
-    shape, D = shape_of(x), "H" if features is None else features
-    if len(shape) != 3 or shape[1] < 1:
+    wanted = f"(N, T, {features}) with N >= 1 and T >= 1"
+    shape = shape_of(one_array(layer, params, x, wanted, "the sequence"))
+    if len(shape) != 3 or min(shape[:2]) < 1:
         raise ValueError(
-            f"{named(layer, params)}: x has shape {shape}, expected a batch of sequences "
-            f"(N, T, {D}) with T >= 1"
-        )
-    if features is not None and shape[2] != features:
-        raise ValueError(
-            f"{named(layer, params)}: x has {shape[2]} features, Wx expects {features}"
+            f"{named(layer, params)}: x has shape {shape}, expected a batch of sequences {wanted}"
         )
     if lengths is not None:
         _check_lengths(layer, params, lengths, shape)

@@ -68,8 +68,6 @@ class Conv2dOp(Op):
         fault = conv2d_fault(x.shape, W.shape, self.stride, self.padding)
         if fault:
             raise ValueError(f"conv2d: {fault}")
-        if not len(x):
-            raise ValueError(f"conv2d: x has shape {x.shape}, expected at least one case")
         if b is not None and b.shape != (len(W),):
             raise ValueError(f"conv2d: b has shape {b.shape}, expected ({len(W)},), one per filter")
         framed = self._windows(x.shape, W).framed(x)
@@ -124,7 +122,10 @@ class Conv2dOp(Op):
     weight_inputs, bias_input = (1,), 2
 
     def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = cols(x) (N, OH OW, C KH KW),  s = u (N, OH OW, F). Here cols(x) is whole."""
+        """a = cols(x) (N, OH OW, C KH KW),  s = u (N, OH OW, F). Here cols(x) is whole.
+
+        That is N OH OW C KH KW numbers at once, KH KW / stride^2 times the images.
+        """
         x, W, _ = residuals
         N, (F, C, KH, KW) = x.shape[0], W.shape
         a = x.columns().reshape(N, -1, KH, KW, C).transpose(0, 1, 4, 2, 3)
@@ -317,6 +318,8 @@ def conv2d_fault(
             f"x has shape {x_shape}, W has shape {W_shape}; expected images (N, C, H, W) and "
             f"filters (F, C, KH, KW)"
         )
+    if not x_shape[0]:
+        return f"x has shape {x_shape}, expected at least one case"
     if min(stride) < 1 or min(padding) < 0:
         return f"stride {stride} must be 1 or more, padding {padding} must be 0 or more"
     if x_shape[1] != W_shape[1]:
@@ -383,7 +386,8 @@ def conv2d(x: Any, W: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     Raises
     ------
     ValueError
-        If the channels differ, the kernel is larger than the padded image, or stride is below 1.
+        If the channels differ, the kernel is larger than the padded image, there is no case, or
+        stride is below 1.
 
     Notes
     -----
@@ -392,7 +396,8 @@ def conv2d(x: Any, W: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     s^2 ceil(K / s)^2 / K^2 as much. Memory beyond the results: `CHUNK` bytes of columns (one case
     at least), for a stride's phases as much again at most, and the chunk's padded images. The
     linearization keeps x, padded, and where C KH KW <= 2 F all columns: at most twice the size of
-    the output.
+    the output. Per-case factors (`Op.factors`, for preconditioners) are the exception: they are all
+    the columns, N OH OW C KH KW numbers.
 
     Examples
     --------

@@ -3,12 +3,14 @@
 x is (N, C, H, W). Windows of KH x KW pixels begin every s pixels; those that would stick out are
 left away (no padding, floor), so that OH = (H - KH) // s + 1. Windows may overlap.
 
-    maximum    y[n,c,i,j] = x at the window's largest pixel m    R{y} = R{x} at m,  x: u goes to m
-    average    y[n,c,i,j] = mean of x over the window            R{y} = mean R{x},  x: u / (KH KW)
-                                                                 to each pixel of the window
+    maximum   y[n,c,i,j] = x at the window's largest pixel m                               (1)
+              R{y} = R{x} at m,  x: u goes to m,  R{x:}: R{u} goes to m                    (2)
+    average   y[n,c,i,j] = mean of x over the window                                       (3)
+              R{y} = mean of R{x},  x: u / (KH KW) to each pixel,  R{x:}: R{u} likewise    (4)
 
 The maximum is piecewise linear. On a kink, where several pixels are the largest, the first of them
-in reading order is m: a subgradient.
+in reading order is m: a subgradient. NaN counts as the largest, wherever it is in the window, so
+that it shows in the output.
 
 The k-th pixel of all windows at once is a strided slice of x. So every rule is a loop over the
 KH KW pixels of a window, with whole arrays inside. Called by `minihf.layers.MaxPool2d` and friends.
@@ -57,10 +59,12 @@ class MaxPool2dOp(Pool, Op):
         first, *others = self.pixels(x)
         y = first.copy(order="K")
         for pixel in others:
-            y = array_module(x).where(pixel.real > y.real, pixel, y)
-        m, taken = [], y.real != y.real                                 # nowhere yet
+            larger = ~(pixel.real <= y.real) & (y.real == y.real)         # NaN is the largest
+            y = array_module(x).where(larger, pixel, y)
+        m, taken = [], array_module(x).zeros_like(y, dtype=bool)
         for pixel in self.pixels(x):
-            here = (pixel.real == y.real) & ~taken                      # the first of equals
+            largest = (pixel.real == y.real) | (pixel.real != pixel.real)
+            here = largest & ~taken                                         # the first of equals
             m.append(here)
             taken |= here
         return y, (m, x.shape)

@@ -87,6 +87,9 @@ class GetItem(LinearOp):
     def __init__(self, index: Any) -> None:
         self.index = index
 
+    def __repr__(self) -> str:
+        return f"GetItem({self.index!r})"
+
     def forward(self, x: Array) -> tuple[Array, Any]:
         return _at_least_array(x[self.index], x), x.shape
 

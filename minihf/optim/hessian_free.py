@@ -38,7 +38,8 @@ from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
 from minihf.optim.steps import FixedStep, Outlook, Step, StepRule
-from minihf.params import Params, Partition
+from minihf.params import Params
+from minihf.partition import Partition
 from minihf.solvers import CGResult, Reason, RelativeProgress, cg
 from minihf.tape import linearize
 

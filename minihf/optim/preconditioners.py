@@ -17,7 +17,8 @@ import numpy as np
 from minihf.backend import Array, add_into, array_module, asarray, gemm
 from minihf.curvature import CurvatureOperator, KroneckerFactors
 from minihf.optim.settings import settle
-from minihf.params import Params, Partition
+from minihf.params import Params
+from minihf.partition import Partition
 from minihf.tape import Linearization
 
 __all__ = [

@@ -1,6 +1,49 @@
-"""What tests use, ours and others: exact derivatives, and a strict stand-in for a device."""
+"""Is it right? Checks for derivatives and curvature, for our own parts and for yours."""
 
-from minihf.testing.complex_step import derivative, jacobian, relative_error
+from minihf.testing.cases import PROFILES, Profile, profile, use_profile
+from minihf.testing.checks import (
+    check_adjoint,
+    check_layer,
+    check_network,
+    check_op,
+    check_taylor,
+)
+from minihf.testing.counting import Gemms, count_gemms
+from minihf.testing.derivatives import (
+    central_difference_jvp,
+    complex_step_jvp,
+    dense_matrix,
+    jacobian,
+    relative_error,
+    taylor_remainders,
+)
+from minihf.testing.failure import CheckFailure, Verdict
+from minihf.testing.replay import load, replay
 from minihf.testing.strict import StrictArray, install, strict
 
-__all__ = ["StrictArray", "derivative", "install", "jacobian", "relative_error", "strict"]
+__all__ = [
+    "PROFILES",
+    "CheckFailure",
+    "Gemms",
+    "Profile",
+    "StrictArray",
+    "Verdict",
+    "central_difference_jvp",
+    "check_adjoint",
+    "check_layer",
+    "check_network",
+    "check_op",
+    "check_taylor",
+    "complex_step_jvp",
+    "count_gemms",
+    "dense_matrix",
+    "install",
+    "jacobian",
+    "load",
+    "profile",
+    "relative_error",
+    "replay",
+    "strict",
+    "taylor_remainders",
+    "use_profile",
+]

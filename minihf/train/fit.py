@@ -1,7 +1,8 @@
 """The training loop: one for every optimizer, so that a race between two is fair.
 
-Only updates are on the clock; looking at the training and test error is not. Every method is looked
-at equally often, and every record carries all the axes a figure could want.
+Only updates are on the clock; looking at the training and test error is not. Where the budget is
+seconds, looking may take a share of them on top and no more: looks at a slow network, or at much
+data, become fewer. Every record carries all the axes a figure could want.
 
 Called by users, examples, the experiments and the command line.
 """
@@ -27,6 +28,9 @@ from minihf.train.feed import batches_of, test_of, train_of, upload
 from minihf.train.history import History, log_file
 
 __all__ = ["fit"]
+
+LOOKING = 0.25
+"""Under a budget of seconds: the time that looks may have taken, as a share of the updates'."""
 
 
 def fit(
@@ -77,7 +81,10 @@ def fit(
         What is looked at, a mean over cases; without it, ``loss.value``.
     looks : int
         How often, about, training and test error are measured and a record is made, beside the
-        start; the end is always looked at. 0: only start and end.
+        start; the end is always looked at. 0: only start and end. Under a budget of seconds a look
+        that is due is put off for as long as the looks before it have taken more than a quarter of
+        the updates' time; under `updates` and `epochs` nothing depends on a clock, and the same
+        call makes its records at the same updates.
     log : path, optional
         A file to which each record goes at once, as a line of JSON. An existing one is replaced.
     progress : bool
@@ -135,7 +142,8 @@ def fit(
             spent = budget.spent(run)
             ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")
             ended = ended or ("interrupted" if interrupted() else "")
-            if ended or looks * spent >= next_look:
+            due = looks * spent >= next_look and (budget.kind != "seconds" or run.may_look())
+            if ended or due:
                 write(run.look())
                 next_look = math.floor(looks * spent) + 1
             show(min(spent, 1.0), run.summary())
@@ -174,6 +182,7 @@ class _Run:
     report: Report | None = None
     updates: int = 0
     seconds: float = 0.0
+    looking: float = 0.0
     products: int = 0
     cases: int = 0
     rejected: int = 0
@@ -220,12 +229,18 @@ class _Run:
             return ""
         return f"gave up after {patience} rejected updates in a row: {self.report.problem}"
 
+    def may_look(self) -> bool:
+        """Tell whether looking has kept to its share of the time so far."""
+        return self.looking <= LOOKING * self.seconds
+
     def look(self) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
-        report = self.report
+        began, report = perf_counter(), self.report
         train, objective = self._means(self.train, self.metric, self.loss.value)
+        test = None if self.test is None else self._means(self.test, self.metric)[0]
         if math.isfinite(objective):  # the metric may be finite all the same
             self.good = self.params
+        self.looking += perf_counter() - began
         self.records.append(
             {
                 "updates": self.updates,
@@ -233,7 +248,7 @@ class _Run:
                 "products": self.products,
                 "data_passes": self.data_passes,
                 "train": train,
-                "test": None if self.test is None else self._means(self.test, self.metric)[0],
+                "test": test,
                 "rejected": self.rejected,
                 "rose": self.rose,
                 "objective": None if report is None else report.objective,

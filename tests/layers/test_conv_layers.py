@@ -184,6 +184,7 @@ def test_martens2010_has_per_case_gradients_of_every_layer():
     [
         ((4, 2, 6, 6), r"Conv2d '0': x has 2 channels, W expects 1: x has shape \(4, 2, 6, 6\), W "
                        r"has shape \(3, 1, 3, 3\)"),
+        ((0, 1, 6, 6), r"Conv2d '0': x has shape \(0, 1, 6, 6\), expected at least one case"),
         ((4, 6, 6), r"Conv2d '0': x has shape \(4, 6, 6\), .* expected images \(N, C, H, W\)"),
         ((4, 1, 1, 6), r"MaxPool2d '2': the kernel \(2, 2\) is larger than the image \(1, 6\)"),
         ((4, 1, 2, 2), r"Conv2d 'body.0': the kernel \(2, 2\) is larger than the padded image "
@@ -208,9 +209,10 @@ def test_more_of_what_they_say():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: hf.Conv2d(0, 2, 3), "in_channels must be 1 or more, got 0"),
-        (lambda: hf.Conv2d(1, 2.0, 3), "out_channels must be 1 or more, got 2.0"),
+        (lambda: hf.Conv2d(0, 2, 3), "in_channels must be a whole number from 1, got 0"),
+        (lambda: hf.Conv2d(1, 2.0, 3), "out_channels must be a whole number from 1, got 2.0"),
         (lambda: hf.Conv2d(1, 2, (3, 3, 3)), r"kernel_size must be 1 or more, one int or a pair"),
+        (lambda: hf.Conv2d(1, 2, True), "kernel_size must be 1 or more, .* got True"),
         (lambda: hf.Conv2d(1, 2, 3, stride=0), "stride must be 1 or more, .* got 0"),
         (lambda: hf.Conv2d(1, 2, 3, padding=-1), "padding must be 0 or more, .* got -1"),
         (lambda: hf.Conv2d(1, 2, 3, padding="same"), "padding must be 0 or more, .* got 'same'"),

@@ -120,10 +120,11 @@ def test_biases_start_at_zero_unless_sparse_is_told_otherwise():
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((5, 7), "Dense 'encoder.0': x has 7 features, W expects 6"),
+        ((5, 7), r"Dense 'encoder.0': x has 7 features, W expects 6: x has shape \(5, 7\), W has "
+                 r"shape \(6, 4\)"),
         ((6,), r"Dense 'encoder.0': x has shape \(6,\), expected a batch \(N, 6\)"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_input_is_reported_with_the_dotted_path(autoencoder, shape, message):
     with pytest.raises(ValueError, match=message):
         hf.linearize(autoencoder, autoencoder.init(0), np.ones(shape, np.float32))
@@ -133,6 +134,25 @@ def test_paths_that_do_not_meet_are_reported_with_both_shapes():
     net = hf.Sequential(block=hf.Residual(hf.Dense(4, 2)))
     with pytest.raises(ValueError, match=r"Residual 'block': the body gives shape \(5, 2\), the s"):
         net(net.init(0), np.ones((5, 4), np.float32))
+
+
+def double(params, x):
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    "intruder", [hf.Tanh, double, None, "tanh"], ids=["class", "function", "None", "name"]
+)
+def test_what_is_no_layer_is_refused_by_every_container(intruder):
+    refused = {
+        "Sequential: '1'": lambda: hf.Sequential(hf.Tanh(), intruder),
+        "Sequential: 'code'": lambda: hf.Sequential(code=intruder),
+        "Residual: 'body'": lambda: hf.Residual(intruder),
+        "Residual: 'shortcut'": lambda: hf.Residual(hf.Tanh(), intruder or "none"),
+    }
+    for who, make in refused.items():
+        with pytest.raises(TypeError, match=f"^{who} is .*, expected a layer such as hf.Tanh()"):
+            make()
 
 
 @pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2), (True, 2)])
@@ -158,7 +178,7 @@ def test_data_that_would_widen_the_weights_are_refused():
     net = hf.Sequential(code=hf.Dense(3, 2))
     with pytest.raises(ValueError, match=r"Dense 'code': x is float64, W is float32; convert"):
         net(net.init(0), np.ones((4, 3)))
-    with pytest.raises(TypeError, match="Dense 'code': x is a list, expected an array"):
+    with pytest.raises(TypeError, match=r"Dense 'code': x is a list, expected one array \(N, 3\)"):
         net(net.init(0), [[1.0, 2.0, 3.0]])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import minihf as hf
 from minihf.optim.preconditioners import mean_squared_gradients
-from minihf.testing import derivative, jacobian, relative_error
+from minihf.testing import complex_step_jvp, jacobian, relative_error
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -82,6 +82,21 @@ def test_the_hidden_sequence_is_tapped_under_its_path(kind):
         hf.to_host(lin.taps["first.hidden"]), hf.to_host(kind(D, H)(params.scope("first"), x))
     )
     assert list(hf.linearize(kind(D, H), kind(D, H).init(0, np.float64), x).taps) == ["hidden"]
+
+
+@BOTH
+def test_flatten_gives_the_steps_one_after_another(kind):
+    layer, x = kind(D, H), hf.asarray(draw(N, T, D))
+    net = hf.Sequential(cell=layer, flat=hf.Flatten())
+    params = net.init(0, np.float64)
+    h = hf.to_host(layer(params.scope("cell"), x))
+    expected = np.concatenate([h[:, t] for t in range(T)], axis=1)
+    np.testing.assert_array_equal(hf.to_host(net(params, x)), expected)
+    cotangent = draw(N, T * H)
+    alone = hf.linearize(lambda p, x: layer(p.scope("cell"), x), params, x)
+    pulled = alone.vjp(hf.asarray(cotangent.reshape(N, T, H)))
+    flat = hf.linearize(net, params, x).vjp(hf.asarray(cotangent))
+    assert relative_error(flat, pulled) <= SAME
 
 
 # Lengths
@@ -189,7 +204,7 @@ def test_the_derivative_with_lengths_is_the_complex_step(kind):
     net, x = classifier(kind), (hf.asarray(draw(N, T, D)), hf.asarray(LENGTHS))
     params = net.init(0, np.float64)
     v = hf.asarray(draw(params.size, seed=2))
-    expected = derivative(lambda w: net(params.with_vector(w), x), [params.vector], [v])
+    expected = complex_step_jvp(lambda w: net(params.with_vector(w), x), [params.vector], [v])
     assert relative_error(hf.linearize(net, params, x).jvp(v), expected) <= EXACT
 
 
@@ -228,14 +243,29 @@ def test_martens_trains_it_without_a_warning(kind, labels):
     ("shape", "message"),
     [
         ((N, D), r"LSTM 'rnn.0': x has shape \(5, 3\), expected a batch of sequences \(N, T, 3\)"),
-        ((N, 0, D), r"LSTM 'rnn.0': x has shape \(5, 0, 3\), .* \(N, T, 3\) with T >= 1"),
-        ((N, T, D + 1), r"LSTM 'rnn.0': x has 4 features, Wx expects 3"),
+        ((N, 0, D), r"LSTM 'rnn.0': x has shape \(5, 0, 3\), .* \(N, T, 3\) with N >= 1 and T"),
+        ((0, T, D), r"LSTM 'rnn.0': x has shape \(0, 6, 3\), .* with N >= 1 and T >= 1"),
+        ((N, T, D + 1), r"LSTM 'rnn.0': x has 4 features, Wx expects 3: x has shape \(5, 6, 4\), "
+                        r"Wx has shape \(3, 8\)"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_input_is_reported_with_the_dotted_path(shape, message):
     net = hf.Sequential(rnn=hf.Sequential(hf.LSTM(D, H), hf.LastStep()))
     with pytest.raises(ValueError, match=message):
         hf.linearize(net, net.init(0), hf.asarray(np.ones(shape, np.float32)))
+
+
+@BOTH
+def test_a_sequence_of_another_width_is_reported_with_or_without_lengths(kind):
+    net, x = hf.Sequential(cell=kind(D + 1, H)), hf.asarray(np.ones((N, T, D), np.float32))
+    gates = 4 if kind is hf.LSTM else 1
+    message = (
+        rf"{kind.__name__} 'cell': x has 3 features, Wx expects 4: x has shape \(5, 6, 3\), "
+        rf"Wx has shape \(4, {gates * H}\)"
+    )
+    for given in (x, (x, hf.asarray(LENGTHS))):
+        with pytest.raises(ValueError, match=message):
+            hf.linearize(net, net.init(0), given)
 
 
 @pytest.mark.parametrize(
@@ -262,17 +292,86 @@ def test_lengths_as_a_list_and_last_steps_of_a_matrix_are_refused():
         net(net.init(0), (x, [T] * N))
     with pytest.raises(ValueError, match=r"RNN 'cell': x is a tuple of 3, expected \(sequence, le"):
         net(net.init(0), (x, x, x))
+    for given in ([1.0], ([1.0], hf.asarray(LENGTHS))):
+        with pytest.raises(TypeError, match=r"RNN 'cell': the sequence is a list, expected one"):
+            net(net.init(0), given)
     net = hf.Sequential(dense=hf.Dense(D, D), last=hf.LastStep())
     with pytest.raises(ValueError, match=r"LastStep 'last': x has shape \(5, 3\), .* \(N, T, H\)"):
         net(net.init(0), x[:, 0])
 
 
-@pytest.mark.parametrize("then", [{}, {"dense": hf.Dense(H, M)}], ids=["the end", "a dense layer"])
-def test_lengths_where_none_are_taken_are_refused(then):
-    net = hf.Sequential(cell=hf.LSTM(D, H), **then)
-    x = (hf.asarray(np.ones((N, T, D), np.float32)), hf.asarray(LENGTHS))
-    with pytest.raises(TypeError, match=r"only RNN, LSTM and LastStep take lengths; end with Last"):
-        hf.linearize(net, net.init(0), x)
+# Lengths that nobody takes
+
+TAKE_NONE = {
+    "Dense 'then.0'": hf.Dense(H, M),
+    "Conv2d 'then.0'": hf.Conv2d(1, 2, 3),
+    "MaxPool2d 'then.0'": hf.MaxPool2d(2),
+    "AvgPool2d 'then.0'": hf.AvgPool2d(2),
+    "GlobalAvgPool2d 'then.0'": hf.GlobalAvgPool2d(),
+    "Tanh 'then.0'": hf.Tanh(),
+    "Sigmoid 'then.0'": hf.Sigmoid(),
+    "ReLU 'then.0'": hf.ReLU(),
+    "Softplus 'then.0'": hf.Softplus(),
+    "Flatten 'then.0'": hf.Flatten(),
+    "Dropout 'then.0'": hf.Dropout(0.5, (T, H)),
+    "MaskingNoise 'then.0'": hf.MaskingNoise(0.5, (T, H)),
+    "GaussianNoise 'then.0'": hf.GaussianNoise(0.5, (T, H)),
+    "Residual 'then.0': what the body gives": hf.Residual(hf.LSTM(H, H)),
+    "Residual 'then.0': what the shortcut gives": hf.Residual(
+        hf.Sequential(hf.LSTM(H, H), hf.LastStep())
+    ),
+    "Dense 'then.0.body'": hf.Residual(hf.Dense(H, H)),
+}
+
+
+@pytest.fixture
+def padded():
+    return (hf.asarray(draw(N, T, D).astype(np.float32)), hf.asarray(LENGTHS))
+
+
+@BOTH
+@pytest.mark.parametrize("who", TAKE_NONE)
+def test_lengths_that_meet_a_layer_which_takes_none_are_refused_by_its_path(who, kind, padded):
+    net = hf.Sequential(cell=kind(D, H), then=hf.Sequential(TAKE_NONE[who]))
+    giver = r"\w+ '[\w.]+'" if "Residual" in who else f"{kind.__name__} 'cell'"
+    message = (
+        rf"^{who}.* is a tuple of shapes \(5, 6, 2\) and \(5,\) from {giver}, expected one array "
+        r".*; only RNN, LSTM and LastStep take lengths: put LastStep\(\) before it"
+    )
+    for run in (net, lambda params, x: hf.linearize(net, params, x)):
+        with pytest.raises(TypeError, match=message):
+            run(net.init(0), padded)
+
+
+def test_a_pair_that_meets_such_a_layer_first_is_refused_alike(padded):
+    net = hf.Sequential(first=hf.Dense(D, H), then=hf.LSTM(H, H))
+    message = (
+        r"^Dense 'first': x is a tuple of shapes \(5, 6, 3\) and \(5,\), expected one array "
+        r"\(N, 3\); only RNN, LSTM and LastStep take lengths"
+    )
+    with pytest.raises(TypeError, match=message):
+        hf.linearize(net, net.init(0), padded)
+
+
+def test_noise_refuses_lengths_while_training_as_well(padded):
+    net = hf.Sequential(cell=hf.LSTM(D, H), drop=hf.Dropout(0.5, (T, H)))
+    noise = net.draw(np.random.default_rng(0), N)
+    with pytest.raises(TypeError, match=r"^Dropout 'drop': x is a tuple"):
+        hf.linearize(net, net.init(0), padded, noise)
+
+
+@BOTH
+def test_lengths_at_the_end_are_refused_by_the_layer_that_gave_them(kind, padded):
+    net = hf.Sequential(enc=hf.Sequential(kind(D, H)), code=hf.Identity())
+    params = net.init(0)
+    gave = rf"a tuple of shapes \(5, 6, 2\) and \(5,\) from {kind.__name__} 'enc.0'"
+    with pytest.raises(TypeError, match=rf"^the network gave {gave}, .* ends with LastStep\(\)"):
+        hf.linearize(net, params, padded)
+    y = hf.asarray(np.zeros((N, T, H), np.float32))
+    with pytest.raises(TypeError, match=f"^SquaredError: the output is {gave}, expected one arr"):
+        hf.SquaredError().value(net(params, padded), y)
+    with pytest.raises(AttributeError, match=f"no 'mean' in {gave}: a sequence with its lengths"):
+        net(params, padded).mean()
 
 
 @BOTH
@@ -283,7 +382,7 @@ def test_data_that_would_widen_are_refused(kind):
 
 
 @BOTH
-@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2)])
+@pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3.0, 2), (True, 2)])
 def test_sizes_below_one_are_refused(kind, sizes):
-    with pytest.raises(ValueError, match=f"{kind.__name__}: .*_size must be 1 or more"):
+    with pytest.raises(ValueError, match=f"{kind.__name__}: .*_size must be a whole number from 1"):
         kind(*sizes)

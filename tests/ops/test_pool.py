@@ -1,5 +1,7 @@
 """Pooling against naive loops; where the maximum is not unique; what does not fit."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,28 @@ def test_among_equal_pixels_the_first_has_the_derivative(kernel, stride, image):
             assert Ry[case, channel, i, j] == Rx[case, channel][window[1:]][at]
             c[case, channel][window[1:]][at] += u[case, channel, i, j]
     assert relative_error(found, c) <= SAME
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [((2, 3), (2, 3)), ((2, 2), (1, 1))])
+@pytest.mark.parametrize("bad", [1, 2], ids=["one NaN", "two"])
+def test_nan_shows_wherever_it_is_in_the_window_and_has_the_derivative(kernel, stride, bad):
+    op, rng = MaxPool2dOp(kernel, stride), np.random.default_rng(0)
+    for places in combinations(np.ndindex(2, 3), bad):
+        x = rng.standard_normal((1, 1, 2, 3))
+        for place in places:
+            x[(0, 0, *place)] = np.nan
+        y, residuals = op.forward(hf.asarray(x))
+        Rx = rng.standard_normal(x.shape)
+        Ry = hf.to_host(op.rop(residuals, hf.asarray(Rx)))
+        (found,) = op.vjp(residuals, hf.asarray(np.ones(y.shape)), (True,))
+        y, c = hf.to_host(y), np.zeros(x.shape)
+        for (i, j), window in windows(x, kernel, stride):
+            seen = x[window][0, 0]
+            m = np.unravel_index(np.argmax(seen), kernel)         # NumPy's first NaN, or the first
+            np.testing.assert_equal(y[0, 0, i, j], seen[m])
+            assert Ry[0, 0, i, j] == Rx[window][0, 0][m]
+            c[window][0, 0][m] += 1
+        np.testing.assert_array_equal(hf.to_host(found), c)
 
 
 def test_overlapping_windows_share_their_pixels():

@@ -4,8 +4,8 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -54,20 +54,63 @@ def test_the_budget_is_spent_and_not_more(budget, batch_size, updates, passes, e
     assert history.ended == ended
 
 
-def test_seconds_are_those_of_the_updates_and_not_of_the_looks(fit, hooked):
-    def slow_metric(output, y):
-        time.sleep(0.02)
-        return hf.SquaredError().value(output, y)
+@pytest.fixture
+def timed(monkeypatch, fit, hooked):
+    """Train by a clock that only updates and looks move, each by so many of its seconds."""
 
-    opt = hooked(hf.SGD(0.1), lambda *_: time.sleep(0.002))
-    began = time.perf_counter()
-    history = fit(opt, seconds=0.02, metric=slow_metric)
-    wall = time.perf_counter() - began
-    assert history.ended == "0.02 seconds"
-    assert history.last["seconds"] >= 0.02
-    assert wall > history.last["seconds"] + 0.02 * len(history)
-    assert history.last["updates"] == opt.updates <= 10
-    assert np.diff(history.column("seconds")).min() > 0
+    def train(update, look, **arguments):
+        now = [0.0]
+        monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: now[0])
+
+        def tick(seconds):
+            now[0] += seconds
+
+        def metric(output, y):
+            tick(look)
+            return hf.SquaredError().value(output, y)
+
+        history = fit(hooked(hf.SGD(0.1), lambda *_: tick(update)), metric=metric, **arguments)
+        return history, now[0]
+
+    return train
+
+
+def test_seconds_are_those_of_the_updates_and_not_of_the_looks(timed):
+    history, wall = timed(update=2, look=1, seconds=100, looks=10)
+    assert history.ended == "100 seconds"
+    assert history.column("seconds") == [2.0 * updates for updates in history.column("updates")]
+    assert history.last["seconds"] == 100
+    assert wall == 100 + len(history)
+
+
+@pytest.mark.parametrize(
+    ("look", "seconds"),
+    [
+        (2, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),   # a fifth of the updates' time
+        (5, [0, 20, 40, 60, 80, 100]),                       # not before 4 x 5 s for each so far
+        (10, [0, 40, 80, 100]),
+        (30, [0, 100]),                                      # start and end, always
+    ],
+)
+def test_under_a_budget_of_seconds_looking_takes_a_quarter_of_the_time_at_most(
+    look, seconds, timed
+):
+    """But for the last look that was begun, and the end."""
+    history, wall = timed(update=1, look=look, seconds=100, looks=10)
+    assert history.column("seconds") == seconds
+    assert wall == 100 + look * len(history)
+    assert wall - 2 * look <= 125
+
+
+@pytest.mark.parametrize("budget", [{"updates": 20}, {"epochs": 20}])
+def test_under_other_budgets_no_clock_decides_where_the_records_are(budget, timed):
+    quick, slow = (timed(update=1, look=look, looks=10, **budget)[0] for look in (0, 1000))
+    assert quick.column("updates") == slow.column("updates") == list(range(0, 21, 2))
+
+
+def test_a_look_put_off_is_made_as_soon_as_it_may_and_the_rhythm_goes_on(timed):
+    history, _ = timed(update=1, look=3, seconds=100, looks=20)
+    assert history.column("seconds") == [0, 12, 24, 36, 48, 60, 72, 84, 96, 100]
 
 
 # Records --------------------------------------------------------------------------------------

@@ -1,0 +1,507 @@
+"""`check_op` finds out whether the four rules of an op are right.
+
+The rungs, from the weakest to the strongest:
+
+    contract       what comes out has the right shapes and dtypes, nothing given is written into,
+                   and the same call gives the same bits
+    complex step   rop is the derivative of forward, one tangent at a time
+    adjoint        vjp is the transpose of rop: <u, rop(R)> = <vjp(u), R>
+    needs          a cotangent asked for alone is the one that comes with the others
+    second order   rvjp is the derivative of vjp, one tangent at a time
+    linearity      rop, vjp and rvjp are linear, and give exactly 0 for 0
+    taylor         what rop leaves of forward is of second order, along a real line
+    float32        what comes in as float32 stays float32
+
+Called by users, by `check_layer` for every op that a layer records, and by tests.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minihf.backend import Array, asarray, to_host
+from minihf.op import Op
+from minihf.testing.cases import Case, plan
+from minihf.testing.checks.parts import ADJOINT, RATE
+from minihf.testing.derivatives import (
+    central_difference_jvp,
+    complex_step_jvp,
+    dense_matrix,
+    taylor_remainders,
+)
+from minihf.testing.failure import Evidence, Finding, Verdict, holds
+from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.replay import reproducer
+from minihf.testing.shapes import Shape, names_of, shape
+
+__all__ = ["DOMAINS", "EXACT", "RUNGS", "OpCase", "check_op"]
+
+EXACT = 1e-10  # the complex step is good to 1e-15; conditioning costs a rule some digits of its own
+
+DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "real": lambda x: x,
+    "positive": lambda x: 0.3 + np.abs(x),
+    "off zero": lambda x: x + np.copysign(0.3, x),
+}
+"""Where inputs are drawn: normal numbers, moved away from poles and kinks if need be."""
+
+
+def check_op(
+    op: Any,
+    *shapes: Any,
+    domain: str = "real",
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    cases: int | None = None,
+) -> Verdict:
+    """Check the four rules of an op against the complex step and each other.
+
+    Parameters
+    ----------
+    op : Op, or callable that makes one
+        A callable is given the sizes that it names: ``lambda N: Reshape((1, N))``.
+    *shapes : str, tuple, array or None
+        One for each input of ``op.forward``, as `minihf.testing.shapes` reads them: ``"N D"``. An
+        array stands for itself, in float64; one of integers, or None, is a constant.
+    domain : str
+        ``"real"``, ``"positive"`` (for a logarithm) or ``"off zero"`` (for a division).
+    sizes : mapping of str to int, optional
+        Hold these sizes.
+    seed : int
+        Of the first case; the next has the next.
+    cases : int, optional
+        How many; without it, the profile says.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    CheckFailure
+        At the first broken rung.
+    ValueError
+        If a shape or a size cannot be read.
+
+    Examples
+    --------
+    >>> from minihf.ops.dense import DenseOp
+    >>> from minihf.testing import CheckFailure, check_op
+    >>> check_op(DenseOp(), "N D", "D M", "M").worst["complex step"] < 1e-14
+    True
+    >>> class Forgetful(DenseOp):
+    ...     def rop(self, residuals, Rx, RW, Rb):
+    ...         return 0 * super().rop(residuals, Rx, RW, Rb) if Rx is RW is None else (
+    ...             super().rop(residuals, Rx, RW, None))
+    >>> try:
+    ...     check_op(Forgetful(), "N D", "D M", "M")
+    ... except CheckFailure as failure:
+    ...     print(failure.rung, failure.diagnosis, failure.case, sep="; ")
+    complex step; the tangent of `b` is ignored in rop; N = 1, D = 1, M = 1, seed 0
+    """
+    __tracebackhide__ = True
+    if domain not in DOMAINS:
+        raise ValueError(f"unknown domain {domain!r}; choose one of: {', '.join(DOMAINS)}")
+    if not shapes:
+        raise ValueError('check_op: give a shape for each input, such as "N D"')
+    inputs = [given if _is_array(given) else shape(given) for given in shapes]
+    names = names_of(given for given in inputs if isinstance(given, Shape))
+    options = {} if domain == "real" else {"domain": domain}
+    return climb(
+        type(made(op, dict.fromkeys(names, 1))).__name__,
+        RUNGS,
+        lambda case: OpCase(made(op, case.sizes), inputs, case, domain),
+        plan(names, sizes, seed, cases),
+        lambda case: reproducer(check_op, [op, *shapes], case, **options),
+    )
+
+
+def _is_array(given: Any) -> bool:
+    return given is None or hasattr(given, "dtype")
+
+
+def made(op: Any, sizes: Mapping[str, int]) -> Op:
+    """Return the op itself, or what a callable of sizes makes."""
+    if isinstance(op, Op):
+        return op
+    if not callable(op):
+        raise ValueError(f"check_op: {op!r} is no op, nor makes one")
+    wanted = inspect.signature(op).parameters
+    unknown = [n for n, p in wanted.items() if p.default is p.empty and n not in sizes]
+    if unknown:
+        raise ValueError(
+            f"check_op: {op!r} wants {', '.join(unknown)}; the shapes name "
+            f"{', '.join(sizes) or 'no sizes'}"
+        )
+    return op(**{name: sizes[name] for name in wanted if name in sizes})
+
+
+class OpCase:
+    """An op at a point, with tangents R, a cotangent u and its tangent Ru."""
+
+    def __init__(
+        self, op: Op, inputs: Sequence[Any], case: Case, domain: str = "real"
+    ) -> None:
+        self.op, self.case = op, case
+        rng = case.rng()
+
+        def draw(given: Any) -> Any:
+            if isinstance(given, Shape):
+                return asarray(DOMAINS[domain](rng.standard_normal(given.at(case.sizes))))
+            constant = given is None or given.dtype.kind not in "fc"
+            return given if constant else asarray(to_host(given), dtype=np.float64)
+
+        self.axes = [
+            tuple(axis.name or "" for axis in given.axes) if isinstance(given, Shape) else ()
+            for given in inputs
+        ]
+        self.x = [draw(given) for given in inputs]
+        self.all = tuple(x is not None and x.dtype.kind == "f" for x in self.x)
+        self.R, self.S = ([self._tangent(i, rng) for i in range(len(inputs))] for _ in range(2))
+        with calling("forward"):
+            pair = op.forward(*self.x)
+            if not (isinstance(pair, tuple) and len(pair) == 2):
+                raise TypeError("forward must return (output, residuals)")
+            self.y, self.residuals = pair
+            shape_of_y = self.y.shape
+        self.u = asarray(rng.standard_normal(shape_of_y))
+        self.Ru = asarray(rng.standard_normal(shape_of_y))
+
+    def _tangent(self, i: int, rng: np.random.Generator) -> Array | None:
+        return asarray(rng.standard_normal(self.x[i].shape)) if self.all[i] else None
+
+    @cached_property
+    def inputs(self) -> list[tuple[int, str]]:
+        """Place and name of each of forward's inputs that has a derivative."""
+        parameters = list(inspect.signature(self.op.forward).parameters.values())
+        names = [p.name for p in parameters]
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            names = [f"input {i}" for i in range(len(self.x))]
+        return [(i, names[i]) for i, live in enumerate(self.all) if live]
+
+    def alone(self, i: int, R: Sequence[Array] | None = None) -> list[Array | None]:
+        """Return the tangent of input i, and None for the others."""
+        R = self.R if R is None else R
+        return [R[i] if i == j else None for j in range(len(R))]
+
+    def only(self, i: int) -> tuple[bool, ...]:
+        """Return `needs` for input i."""
+        return tuple(i == j for j in range(len(self.x)))
+
+    # The rules; what they raise says which of them it was
+
+    def output(self, *x: Array) -> Array:
+        """Run forward, for its output."""
+        with calling("forward"):
+            return self.op.forward(*x)[0]
+
+    def rop(self, R: Sequence[Array | None], residuals: Any = None) -> Array:
+        """Apply rop."""
+        with calling("rop"):
+            return self.op.rop(self.residuals if residuals is None else residuals, *R)
+
+    def vjp(self, u: Array, needs: Sequence[bool] | None = None) -> tuple[Array | None, ...]:
+        """Apply vjp."""
+        with calling("vjp"):
+            return self.op.vjp(self.residuals, u, self.all if needs is None else needs)
+
+    def rvjp(
+        self, R: Sequence[Array | None], Ru: Array | None, needs: Sequence[bool] | None = None
+    ) -> tuple[Array | None, ...]:
+        """Apply rvjp at the cotangent u."""
+        with calling("rvjp"):
+            return self.op.rvjp(self.residuals, R, self.u, Ru, self.all if needs is None else needs)
+
+
+def _contract(at: OpCase) -> Iterator[Finding]:
+    given = [at.x[i] for i, _ in at.inputs] + [at.R[i] for i, _ in at.inputs] + [at.u, at.Ru]
+    before = [to_host(array).copy() for array in given]
+    names = [name for _, name in at.inputs]
+    labels = [*names, *(f"the tangent of {name}" for name in names), "u", "R{u}"]
+
+    first = list(_results(at))
+    yield from (finding for finding, _ in first)
+    kept = [None if result is None else to_host(result).copy() for _, result in first]
+    again = [result for _, result in _results(at)]
+    for (finding, result), copy, second in zip(first, kept, again, strict=True):
+        if copy is not None:
+            yield holds(
+                finding.where, np.array_equal(copy, to_host(second), equal_nan=True),
+                "not deterministic: the same call gave other numbers the second time",
+            )  # fmt: skip
+            yield holds(
+                finding.where, np.array_equal(copy, to_host(result), equal_nan=True),
+                "a later call wrote into this result; return a fresh array, or a copy",
+            )  # fmt: skip
+    for label, array, copy in zip(labels, given, before, strict=True):
+        yield holds(
+            f"{label}, after the rules ran", np.array_equal(to_host(array), copy),
+            f"a rule writes into {label}, which it was given; work on a copy",
+        )  # fmt: skip
+
+
+def _results(at: OpCase) -> Iterator[tuple[Finding, Array | None]]:
+    """Call every rule in every way, and look at what comes out: (finding, result)."""
+    yield _fits("forward's output", at.output(*at.x), at.y.shape)
+    tangents = [("all tangents", at.R)]
+    tangents += [(f"the tangent of {name} alone", at.alone(i)) for i, name in at.inputs]
+    for words, R in tangents if len(at.inputs) > 1 else tangents[:1]:
+        yield _fits(f"rop with {words}", at.rop(R), at.y.shape)
+    calls = [
+        ("vjp", at.vjp(at.u)),
+        ("rvjp", at.rvjp(at.R, at.Ru)),
+        ("rvjp without R{u}", at.rvjp(at.R, None)),
+        ("rvjp with R{u} alone", at.rvjp([None] * len(at.x), at.Ru)),
+    ]
+    for rule, cotangents in calls:
+        count = len(cotangents) if isinstance(cotangents, tuple) else type(cotangents).__name__
+        yield holds(
+            rule, count == len(at.x), f"it must return a tuple of {len(at.x)} cotangents, one per "
+            f"input, and returned {count}",
+        ), None  # fmt: skip
+        for i, name in at.inputs if count == len(at.x) else []:
+            c = cotangents[i]
+            if c is None and rule == "vjp":
+                why = f"the cotangent of `{name}` is None, but was asked for"
+                yield holds(f"the cotangent of {name} in vjp", False, why), c
+            elif c is not None:
+                yield _fits(f"the cotangent of {name} in {rule}", c, at.x[i].shape)
+
+
+def _fits(where: str, result: Any, wanted: tuple[int, ...]) -> tuple[Finding, Array | None]:
+    found = tuple(getattr(result, "shape", ()))
+    if not hasattr(result, "dtype"):
+        return holds(where, False, f"it is {type(result).__name__}, expected an array"), None
+    if found != tuple(wanted):
+        hint = ": transposed" if found == tuple(wanted)[::-1] else ""
+        return holds(where, False, f"it has shape {found}, expected {tuple(wanted)}{hint}"), None
+    if result.dtype != np.float64:
+        return holds(where, False, f"float64 came in, {result.dtype} came out"), None
+    return holds(where, True, ""), result
+
+
+def _complex_step(at: OpCase) -> Iterator[Finding]:
+    for i, name in at.inputs:
+        yield _same_jvp(at, f"R{{output}} along the tangent of {name}", i, name)
+    everything = to_host(at.rop(at.R))
+    parts = [to_host(at.rop(at.alone(i))) for i, _ in at.inputs]
+    scale = sum(float(np.linalg.norm(part)) for part in parts)
+    error = error_of(everything, np.sum(parts, axis=0), scale)
+    yield Finding(
+        "R{output} along all tangents together", error, EXACT,
+        "each tangent alone is right, together they are not: rop is not the sum of its terms",
+    )  # fmt: skip
+
+
+def _same_jvp(at: OpCase, where: str, i: int, name: str) -> Finding:
+    """Compare rop with the complex step along the tangent of input i."""
+
+    def expected(R: Sequence[Array | None]) -> np.ndarray:
+        with calling("forward"):
+            return to_host(complex_step_jvp(at.output, at.x, at.alone(i, R)))
+
+    R, right = at.alone(i), expected(at.R)
+    found = to_host(at.rop(R))
+    scale = max(float(np.linalg.norm(right)), float(np.linalg.norm(expected(at.S))))
+
+    def evidence() -> Evidence:
+        return Evidence(
+            at.case, found, right, f"the `{name}` term of rop",
+            f"the tangent of `{name}` is ignored in rop",
+            differences=lambda: central_difference_jvp(at.output, at.x, R).jvp,
+            known=_known(at, "rop", lambda op: op.rop(_residuals(op, at), *R)),
+        )  # fmt: skip
+
+    return Finding(where, error_of(found, right, scale), EXACT, evidence=evidence)
+
+
+def _adjoint(at: OpCase) -> Iterator[Finding]:
+    cotangents = at.vjp(at.u)
+    for i, name in at.inputs:
+        Ry, c = to_host(at.rop(at.alone(i))), to_host(cotangents[i])
+        u, R = to_host(at.u), to_host(at.R[i])
+        scale = np.linalg.norm(u) * np.linalg.norm(Ry) + np.linalg.norm(c) * np.linalg.norm(R)
+        gap = abs(float(np.vdot(u, Ry) - np.vdot(c, R)))
+
+        def evidence(i: int = i, name: str = name, c: np.ndarray = c) -> Evidence:
+            x = at.x[i]
+            columns = dense_matrix(
+                lambda v: at.rop(at.alone(i, [v.reshape(x.shape)] * len(at.x))), x.size
+            )
+            right = (to_host(at.u).reshape(-1) @ columns).reshape(x.shape)
+            return Evidence(
+                at.case, c, right, f"the cotangent of `{name}`",
+                f"the cotangent of `{name}` is always zero", at.axes[i],
+                known=_known(at, "vjp", lambda op: op.vjp(_residuals(op, at), at.u, at.all)[i]),
+            )  # fmt: skip
+
+        error = gap / float(scale) if scale else 0.0
+        yield Finding(f"the cotangent of {name} in vjp", error, ADJOINT, evidence=evidence)
+
+
+def _needs(at: OpCase) -> Iterator[Finding]:
+    for rule, ask in (("vjp", at.vjp), ("rvjp", lambda u, needs: at.rvjp(at.R, u, needs))):
+        together = ask(at.Ru, at.all)
+        for i, name in at.inputs:
+            alone = ask(at.Ru, at.only(i))
+            where = f"the cotangent of {name} in {rule}, asked for alone"
+            yield holds(where, len(alone) == len(at.x), f"{rule} must return one per input")
+            one, other = (_array(c[i], at.x[i]) for c in (alone, together))
+            yield Finding(
+                where, error_of(one, other, float(np.linalg.norm(other))), ADJOINT,
+                f"{rule} gives another cotangent of `{name}` when no other is asked for",
+            )  # fmt: skip
+
+
+def _second_order(at: OpCase) -> Iterator[Finding]:
+    def vjp(u: Array, *x: Array) -> tuple[Array | None, ...]:
+        with calling("vjp"):
+            return at.op.vjp(at.op.forward(*x)[1], u, at.all)
+
+    ways: list[tuple[str, list[Any], Any, list[Any], Any]] = [
+        (f"the tangent of {name}", at.alone(i), None, at.alone(i, at.S), None)
+        for i, name in at.inputs
+    ]
+    none: list[Array | None] = [None] * len(at.x)
+    ways.append(("R{u}", none, at.Ru, none, at.u))
+    for label, R, Ru, S, Su in ways:
+        right = complex_step_jvp(vjp, [at.u, *at.x], [Ru, *R])
+        also = complex_step_jvp(vjp, [at.u, *at.x], [Su, *S])
+        for i, name in at.inputs:
+            found = _array(at.rvjp(R, Ru)[i], at.x[i])
+            yield _same_rvjp(at, i, name, label, found, _array(right[i], at.x[i]),
+                             _array(also[i], at.x[i]), R, Ru)  # fmt: skip
+    together, right = at.rvjp(at.R, at.Ru), [at.rvjp(R, Ru) for _, R, Ru, _, _ in ways]
+    for i, name in at.inputs:
+        parts = [_array(one[i], at.x[i]) for one in right]
+        scale = sum(float(np.linalg.norm(part)) for part in parts)
+        yield Finding(
+            f"R{{cotangent of {name}}} along all tangents together",
+            error_of(_array(together[i], at.x[i]), np.sum(parts, axis=0), scale), EXACT,
+            "each tangent alone is right, together they are not: rvjp is not the sum of its terms",
+        )  # fmt: skip
+
+
+def _same_rvjp(
+    at: OpCase, i: int, name: str, label: str, found: np.ndarray, right: np.ndarray,
+    also: np.ndarray, R: Sequence[Array | None], Ru: Array | None,
+) -> Finding:  # fmt: skip
+    scale = max(float(np.linalg.norm(right)), float(np.linalg.norm(also)))
+
+    def again(op: Op) -> Any:
+        return op.rvjp(_residuals(op, at), R, at.u, Ru, at.all)[i]
+
+    def evidence() -> Evidence:
+        return Evidence(
+            at.case, found, right, f"in R{{cotangent of `{name}`}}, the term of {label}",
+            f"in R{{cotangent of `{name}`}}, {label} is ignored", at.axes[i],
+            known=_known(at, "rvjp", again),
+        )  # fmt: skip
+
+    where, error = f"R{{cotangent of {name}}} along {label}", error_of(found, right, scale)
+    return Finding(where, error, EXACT, evidence=evidence)
+
+
+def _linearity(at: OpCase) -> Iterator[Finding]:
+    a = 1.5
+    along = [None if R is None or S is None else R + a * S for R, S in zip(at.R, at.S, strict=True)]
+    none: list[Array | None] = [None] * len(at.x)
+    rules: list[tuple[str, Callable[[Any], Sequence[Any]], tuple[Any, Any, Any]]] = [
+        ("rop", lambda R: [at.rop(R)], (at.R, at.S, along)),
+        ("vjp", at.vjp, (at.u, at.Ru, at.u + a * at.Ru)),
+        ("rvjp", lambda R: at.rvjp(R, None), (at.R, at.S, along)),
+        ("rvjp in R{u}", lambda Ru: at.rvjp(none, Ru), (at.u, at.Ru, at.u + a * at.Ru)),
+    ]
+    for rule, apply, given in rules:
+        for one, other, together in zip(*map(apply, given), strict=True):
+            if together is not None:
+                parts = [np.asarray(0.0) if p is None else to_host(p) for p in (one, other)]
+                scale = float(np.linalg.norm(parts[0])) + a * float(np.linalg.norm(parts[1]))
+                error = error_of(to_host(together), parts[0] + a * parts[1], scale)
+                yield Finding(rule, error, ADJOINT, f"{rule} is not linear in what it is given")
+    zeros = [0 * x if live else None for x, live in zip(at.x, at.all, strict=True)]
+    nothing = [("rop", at.rop(zeros))]
+    nothing += [("vjp", c) for c in at.vjp(0 * at.u)]
+    nothing += [("rvjp", c) for c in at.rvjp(zeros, 0 * at.u)]
+    for rule, result in nothing:
+        if result is not None:
+            yield holds(
+                f"{rule} of zeros", not to_host(result).any(),
+                f"{rule} is not linear: zeros give something else than zeros",
+            )  # fmt: skip
+
+
+def _taylor(at: OpCase) -> Iterator[Finding]:
+    for i, name in at.inputs:
+        def f(x: Array, i: int = i) -> Array:
+            return at.output(*at.x[:i], x, *at.x[i + 1 :])
+
+        rate = taylor_remainders(f, at.x[i], at.R[i], at.rop(at.alone(i))).rate
+        yield Finding(
+            f"the remainder along the tangent of {name}", max(0.0, 2 - rate), RATE,
+            f"along a real line, rop is no derivative of forward in `{name}` (order {rate:.2f}, "
+            "not 2), though the complex step says so: forward branches on the dtype",
+        )  # fmt: skip
+
+
+def _float32(at: OpCase) -> Iterator[Finding]:
+    def single(arrays: Sequence[Array | None]) -> list[Array | None]:
+        return [x if x is None or x.dtype != np.float64 else x.astype(np.float32) for x in arrays]
+
+    x, R, (u, Ru) = single(at.x), single(at.R), single([at.u, at.Ru])
+    with calling("forward"):
+        y, residuals = at.op.forward(*x)
+    results = [("forward's output", [y])]
+    with calling("rop"):
+        results.append(("rop", [at.op.rop(residuals, *R)]))
+    with calling("vjp"):
+        results.append(("vjp", list(at.op.vjp(residuals, u, at.all))))
+    with calling("rvjp"):
+        results.append(("rvjp", list(at.op.rvjp(residuals, R, u, Ru, at.all))))
+    for rule, arrays in results:
+        for array in arrays:
+            if array is not None:
+                yield holds(
+                    rule, array.dtype == np.float32, f"float32 came in, {array.dtype} came out; "
+                    "make constants Python numbers, and buffers of the inputs' result type",
+                )  # fmt: skip
+
+
+def _array(c: Array | None, like: Array) -> np.ndarray:
+    """Bring a cotangent down; None is zero."""
+    return np.zeros(like.shape) if c is None else to_host(c)
+
+
+def _residuals(op: Op, at: OpCase) -> Any:
+    return op.forward(*at.x)[1]
+
+
+def _known(
+    at: OpCase, rule: str, result: Callable[[Op], Any]
+) -> Callable[[np.ndarray], str | None]:
+    """Look a wrong result up among those of the planted bugs of the same operation."""
+
+    def known(found: np.ndarray) -> str | None:
+        from minihf.testing.planted import name_the_bug
+
+        return name_the_bug(at.x, to_host(at.y), rule, result, found)
+
+    return known
+
+
+RUNGS = (
+    Rung("contract", "shapes, dtypes, the same bits again, nothing written into", _contract),
+    Rung("complex step", "rop is the derivative of forward", _complex_step),
+    Rung("adjoint", "vjp is the transpose of rop", _adjoint),
+    Rung("needs", "a cotangent asked for alone is the same", _needs),
+    Rung("second order", "rvjp is the derivative of vjp", _second_order),
+    Rung("linearity", "rop, vjp and rvjp are linear, and exactly 0 for 0", _linearity),
+    Rung("taylor", "forward leaves its tangent at second order", _taylor),
+    Rung("float32", "float32 stays float32", _float32),
+)
+"""What is climbed, in this order."""
