@@ -4,5 +4,14 @@ from minihf.curvature.ggn import GGN
 from minihf.curvature.hessian import Hessian
 from minihf.curvature.kronecker import KroneckerFactors
 from minihf.curvature.operator import BlockOperator, CurvatureOperator, Shifted
+from minihf.curvature.structural import StructuralGGN
 
-__all__ = ["GGN", "BlockOperator", "CurvatureOperator", "Hessian", "KroneckerFactors", "Shifted"]
+__all__ = [
+    "GGN",
+    "BlockOperator",
+    "CurvatureOperator",
+    "Hessian",
+    "KroneckerFactors",
+    "Shifted",
+    "StructuralGGN",
+]
