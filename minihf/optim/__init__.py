@@ -2,7 +2,7 @@
 
 from minihf.optim import papers
 from minihf.optim.block_solvers import ConjugateGradients, PreconditionerOnly
-from minihf.optim.damping import Constant, LevenbergMarquardt
+from minihf.optim.damping import Constant, LevenbergMarquardt, StructuralDamping
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
@@ -27,6 +27,7 @@ __all__ = [
     "Prefix",
     "Report",
     "SquaredGradients",
+    "StructuralDamping",
     "Subspace",
     "papers",
 ]

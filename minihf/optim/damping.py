@@ -9,12 +9,14 @@ is not per block is told the same rho for all, and so they stay equal. Called by
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from minihf.curvature import CurvatureOperator, StructuralGGN
+from minihf.losses import SquaredError
 from minihf.optim.settings import settle
 
-__all__ = ["Constant", "Damping", "LevenbergMarquardt"]
+__all__ = ["Constant", "Damping", "LevenbergMarquardt", "StructuralDamping"]
 
 
 class Damping(Protocol):
@@ -87,3 +89,32 @@ class LevenbergMarquardt:
         elif rho > self.high:
             lam *= self.drop
         return min(max(lam, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True)
+class StructuralDamping:
+    """lam mu G_S beside lam I: steps are held back that throw the hidden states far away.
+
+    J. Martens & I. Sutskever, ICML 2011; `minihf.curvature.structural` has the equations. lam is
+    that of the damping rule, and only the systems that are solved have the term: reduction ratio
+    and step rule know the objective's own model, and lam I.
+
+    Parameters
+    ----------
+    mu : float
+        0 or more; 0 is no structural damping.
+    distance : Loss
+        Between new and old hidden states.
+    """
+
+    mu: float = 1 / 30
+    distance: Any = field(default_factory=SquaredError)
+
+    def __post_init__(self) -> None:
+        settle(self, mu="0 or more")
+
+    def __call__(self, C: CurvatureOperator, lam: float) -> CurvatureOperator:
+        """Return C + lam mu G_S; refuses a network without hidden states."""
+        if not self.mu:
+            return C
+        return StructuralGGN(C.lin, C.loss, C.y, C.partition, lam * self.mu, self.distance)

@@ -33,7 +33,7 @@ from minihf.optim.batches import (
     with_noise,
 )
 from minihf.optim.block_solvers import BlockSolver, ConjugateGradients
-from minihf.optim.damping import Damping, LevenbergMarquardt
+from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
@@ -100,6 +100,8 @@ class HessianFree:
     rho_on : "curvature" or "gradient"
         The batch on which the objective's change is measured for the reduction ratio. On the
         gradient batch it is known from the step rule and costs nothing.
+    structural : StructuralDamping, optional
+        A further damping, of recurrent networks: how far their hidden states may move.
 
     Notes
     -----
@@ -144,6 +146,7 @@ class HessianFree:
     sampling: Sampling = field(default_factory=lambda: Prefix(0.5))
     l2: float = 1e-5
     rho_on: str = "gradient"
+    structural: StructuralDamping | None = None
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")
@@ -158,15 +161,23 @@ class HessianFree:
             "damping": ("update", "Constant(0.1)"),
             "step_rule": ("__call__", "FixedStep(0.1)"),
             "sampling": ("draw", "Prefix(0.25)"),
+            "structural": ("__call__", "StructuralDamping(), or None"),
         }
         for name, (method, example) in parts.items():
             part = getattr(self, name)
             a_type = isinstance(part, type) and name != "curvature"
-            if (a_type or not hasattr(part, method)) and (name, part) != ("preconditioner", None):
+            if part is None and name in ("preconditioner", "structural"):
+                continue
+            if a_type or not hasattr(part, method):
                 raise TypeError(
                     f"HessianFree: {name} is {part!r}; expected something like "
                     f"{example}, with a method {method!r}"
                 )
+        if self.structural is not None and (self.damping.per_block or self.curvature is not GGN):
+            raise ValueError(
+                "HessianFree: structural damping goes with curvature=hf.GGN, and a damping that is "
+                "the same for all blocks (per_block=False)"
+            )
 
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
         """Return the first state. Refuses blocks that do not fit the parameters."""
@@ -280,10 +291,13 @@ class HessianFree:
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
         """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b, independently."""
         solves, reports = {}, {}
+        damped = C
+        if self.structural is not None:
+            damped = self.structural(C, max(state.lam.values()))  # they are all equal
         for name, block in C.partition.items():
             began = perf_counter()
             previous = None if state.solution is None else state.solution[block.index]
-            A = Shifted(C.block(name), state.lam[name] + self.l2)
+            A = Shifted(damped.block(name), state.lam[name] + self.l2)
             solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
             reports[name] = BlockReport(
                 iterations=solve.n_iterations,
