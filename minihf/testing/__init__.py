@@ -5,6 +5,7 @@ from minihf.testing.checks import (
     check_adjoint,
     check_loss,
     check_op,
+    check_operator,
     check_taylor,
     draw_targets,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "check_adjoint",
     "check_loss",
     "check_op",
+    "check_operator",
     "check_taylor",
     "complex_step_jvp",
     "count_gemms",

@@ -2,7 +2,15 @@
 
 from minihf.testing.checks.loss import check_loss
 from minihf.testing.checks.op import check_op
+from minihf.testing.checks.operator import check_operator
 from minihf.testing.checks.parts import check_adjoint, check_taylor
 from minihf.testing.checks.targets import draw_targets
 
-__all__ = ["check_adjoint", "check_loss", "check_op", "check_taylor", "draw_targets"]
+__all__ = [
+    "check_adjoint",
+    "check_loss",
+    "check_op",
+    "check_operator",
+    "check_taylor",
+    "draw_targets",
+]
