@@ -3,6 +3,7 @@
 from minihf.testing.cases import PROFILES, Profile, profile, use_profile
 from minihf.testing.checks import (
     check_adjoint,
+    check_ggn,
     check_loss,
     check_op,
     check_operator,
@@ -31,6 +32,7 @@ __all__ = [
     "Verdict",
     "central_difference_jvp",
     "check_adjoint",
+    "check_ggn",
     "check_loss",
     "check_op",
     "check_operator",

@@ -1,5 +1,6 @@
 """The checks: for each kind of thing its ladder."""
 
+from minihf.testing.checks.curvature import check_ggn
 from minihf.testing.checks.loss import check_loss
 from minihf.testing.checks.op import check_op
 from minihf.testing.checks.operator import check_operator
@@ -8,6 +9,7 @@ from minihf.testing.checks.targets import draw_targets
 
 __all__ = [
     "check_adjoint",
+    "check_ggn",
     "check_loss",
     "check_op",
     "check_operator",
