@@ -376,15 +376,25 @@ def _second_order(at: OpCase) -> Iterator[Finding]:
             found = _array(at.rvjp(R, Ru)[i], at.x[i])
             yield _same_rvjp(at, i, name, label, found, _array(right[i], at.x[i]),
                              _array(also[i], at.x[i]), R, Ru)  # fmt: skip
-    together, right = at.rvjp(at.R, at.Ru), [at.rvjp(R, Ru) for _, R, Ru, _, _ in ways]
-    for i, name in at.inputs:
-        parts = [_array(one[i], at.x[i]) for one in right]
-        scale = sum(float(np.linalg.norm(part)) for part in parts)
-        yield Finding(
-            f"R{{cotangent of {name}}} along all tangents together",
-            error_of(_array(together[i], at.x[i]), np.sum(parts, axis=0), scale), EXACT,
-            "each tangent alone is right, together they are not: rvjp is not the sum of its terms",
-        )  # fmt: skip
+    alone = [(label, R, at.rvjp(R, Ru)) for label, R, Ru, _, _ in ways]
+    *of_tangents, (_, _, of_Ru) = alone
+    sums: list[tuple[str, Any, list[Any]]] = [
+        ("all tangents together", at.rvjp(at.R, at.Ru), [terms for _, _, terms in alone]),
+        ("all tangents but R{u}", at.rvjp(at.R, None), [terms for _, _, terms in of_tangents]),
+    ]
+    sums += [
+        (f"{label} and R{{u}}", at.rvjp(R, at.Ru), [terms, of_Ru]) for label, R, terms in of_tangents
+    ]
+    for label, together, terms in sums:
+        for i, name in at.inputs:
+            parts = [_array(one[i], at.x[i]) for one in terms]
+            scale = sum(float(np.linalg.norm(part)) for part in parts)
+            yield Finding(
+                f"R{{cotangent of {name}}} along {label}",
+                error_of(_array(together[i], at.x[i]), np.sum(parts, axis=0), scale), EXACT,
+                "each tangent alone is right, together they are not: rvjp is not the sum of its "
+                "terms",
+            )  # fmt: skip
 
 
 def _same_rvjp(
@@ -457,8 +467,9 @@ def _float32(at: OpCase) -> Iterator[Finding]:
     with calling("forward"):
         y, residuals = at.op.forward(*x)
     results = [("forward's output", [y])]
+    alone = [[R[i] if i == j else None for j in range(len(R))] for i, _ in at.inputs]
     with calling("rop"):
-        results.append(("rop", [at.op.rop(residuals, *R)]))
+        results.append(("rop", [at.op.rop(residuals, *some) for some in [R, *alone]]))
     with calling("vjp"):
         results.append(("vjp", list(at.op.vjp(residuals, u, at.all))))
     with calling("rvjp"):
