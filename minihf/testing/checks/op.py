@@ -111,6 +111,11 @@ def check_op(
     if not shapes:
         raise ValueError('check_op: give a shape for each input, such as "N D"')
     inputs = [given if _is_array(given) else shape(given) for given in shapes]
+    if not any(isinstance(given, Shape) or _is_live(given) for given in inputs):
+        raise ValueError(
+            "check_op: no input has a derivative; give a shape, or an array of floating numbers, "
+            "for at least one"
+        )
     names = names_of(given for given in inputs if isinstance(given, Shape))
     options = {} if domain == "real" else {"domain": domain}
     return climb(
@@ -124,6 +129,10 @@ def check_op(
 
 def _is_array(given: Any) -> bool:
     return given is None or hasattr(given, "dtype")
+
+
+def _is_live(given: Any) -> bool:
+    return given is not None and given.dtype.kind in "fc"
 
 
 def made(op: Any, sizes: Mapping[str, int]) -> Op:
@@ -154,8 +163,7 @@ class OpCase:
         def draw(given: Any) -> Any:
             if isinstance(given, Shape):
                 return asarray(DOMAINS[domain](rng.standard_normal(given.at(case.sizes))))
-            constant = given is None or given.dtype.kind not in "fc"
-            return given if constant else asarray(to_host(given), dtype=np.float64)
+            return asarray(to_host(given), dtype=np.float64) if _is_live(given) else given
 
         self.axes = [
             tuple(axis.name or "" for axis in given.axes) if isinstance(given, Shape) else ()
@@ -485,10 +493,13 @@ def _linearity(at: OpCase) -> Iterator[Finding]:
 
 def _taylor(at: OpCase) -> Iterator[Finding]:
     for i, name in at.inputs:
-        def f(x: Array, i: int = i) -> Array:
-            return at.output(*at.x[:i], x, *at.x[i + 1 :])
+        R = at.alone(i)
+        smooth = asarray(~central_difference_jvp(at.output, at.x, R).kinks)
 
-        rate = taylor_remainders(f, at.x[i], at.R[i], at.rop(at.alone(i))).rate
+        def f(x: Array, i: int = i, smooth: Array = smooth) -> Array:
+            return at.output(*at.x[:i], x, *at.x[i + 1 :])[smooth]
+
+        rate = taylor_remainders(f, at.x[i], at.R[i], at.rop(R)[smooth]).rate
         yield Finding(
             f"the remainder along the tangent of {name}", max(0.0, 2 - rate), RATE,
             f"along a real line, rop is no derivative of forward in `{name}` (order {rate:.2f}, "
