@@ -1,7 +1,15 @@
 """Is it right? Checks for derivatives and curvature, for our own parts and for yours."""
 
 from minihf.testing.cases import PROFILES, Profile, profile, use_profile
-from minihf.testing.checks import check_adjoint, check_op, check_taylor
+from minihf.testing.checks import (
+    check_adjoint,
+    check_ggn,
+    check_loss,
+    check_op,
+    check_operator,
+    check_taylor,
+    draw_targets,
+)
 from minihf.testing.counting import Gemms, count_gemms
 from minihf.testing.derivatives import (
     central_difference_jvp,
@@ -24,11 +32,15 @@ __all__ = [
     "Verdict",
     "central_difference_jvp",
     "check_adjoint",
+    "check_ggn",
+    "check_loss",
     "check_op",
+    "check_operator",
     "check_taylor",
     "complex_step_jvp",
     "count_gemms",
     "dense_matrix",
+    "draw_targets",
     "install",
     "jacobian",
     "load",
