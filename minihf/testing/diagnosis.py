@@ -63,7 +63,8 @@ def wrong_sign(evidence: Sequence[Evidence]) -> str:
 
 def known_mistake(evidence: Sequence[Evidence]) -> str:
     """Look the result up among those of mistakes that others made before: the first for all."""
-    names = [e.known(e.found) if e.known else [] for e in evidence]
+    said = [e.known(e.found) if e.known else None for e in evidence]
+    names = [[one] if isinstance(one, str) else one or [] for one in said]
     return next((name for name in names[0] if all(name in others for others in names)), "")
 
 
