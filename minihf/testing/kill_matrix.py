@@ -24,12 +24,13 @@ from minihf.backend import Array
 from minihf.testing.builtin import Row
 from minihf.testing.cases import plan
 from minihf.testing.checks.op import OpCase, made
+from minihf.testing.checks.targets import draw_targets
 from minihf.testing.derivatives import central_difference_jvp
 from minihf.testing.failure import CheckFailure
 from minihf.testing.planted import BUGS, Bug
 from minihf.testing.shapes import names_of, shape
 
-__all__ = ["WEAK", "KillMatrix", "kill_matrix", "sees"]
+__all__ = ["WEAK", "KillMatrix", "as_row", "kill_matrix", "sees"]
 
 STEP = 1e-5
 Pairs = Iterator[tuple[Any, Any]]
@@ -44,27 +45,32 @@ class KillMatrix:
     bugs : tuple of str
         The rows.
     columns : tuple of str
-        The rungs, in the order in which they are climbed, and the weaker checks.
+        The rungs that break, in the order in which they are climbed, and the weaker checks.
     killed : numpy.ndarray of bool, shape (bugs, columns)
         A bug is killed by the first rung that breaks, and by each weaker check that sees it.
+    asked : numpy.ndarray of bool, shape (bugs,)
+        Whether the weaker checks were asked: they look at derivatives of ops and losses.
     """
 
     bugs: tuple[str, ...]
     columns: tuple[str, ...]
     killed: np.ndarray
+    asked: np.ndarray
 
-    def missed_by(self, column: str) -> list[str]:
-        """Return the bugs that a column does not kill."""
-        return [bug for bug, hit in zip(self.bugs, self.killed[:, self.columns.index(column)],
-                                        strict=True) if not hit]  # fmt: skip
+    def missed_by(self, check: str) -> list[str]:
+        """Return the bugs that a weaker check was asked about, and does not see."""
+        missed = self.asked & ~self.killed[:, self.columns.index(check)]
+        return [bug for bug, miss in zip(self.bugs, missed, strict=True) if miss]
 
     def __str__(self) -> str:
         width = max(map(len, self.bugs))
         lines = [f"{'':{width}}  {'  '.join(self.columns)}"]
-        for bug, row in zip(self.bugs, self.killed, strict=True):
-            marks = [f"{'x' if hit else '.':^{len(name)}}"
-                     for name, hit in zip(self.columns, row, strict=True)]  # fmt: skip
-            lines.append(f"{bug:{width}}  {'  '.join(marks)}")
+        for bug, row, asked in zip(self.bugs, self.killed, self.asked, strict=True):
+            marks = []
+            for name, hit in zip(self.columns, row, strict=True):
+                mark = "x" if hit else " " if name in WEAK and not asked else "."
+                marks.append(f"{mark:^{len(name)}}")
+            lines.append(f"{bug:{width}}  {'  '.join(marks)}".rstrip())
         return "\n".join(lines)
 
 
@@ -80,6 +86,7 @@ def kill_matrix(bugs: Sequence[Bug] = BUGS) -> KillMatrix:
     """
     rungs: list[str] = []
     hits: list[set[str]] = []
+    asked: list[bool] = []
     for bug in bugs:
         try:
             ladder = list(bug.check().worst)
@@ -87,10 +94,14 @@ def kill_matrix(bugs: Sequence[Bug] = BUGS) -> KillMatrix:
         except CheckFailure as failure:
             ladder, hit = [*failure.passed, failure.rung], {failure.rung}
         rungs += [name for name in ladder if name not in rungs]
-        hits.append(hit | {name for name in WEAK if sees(name, bug.row)})
-    columns = (*rungs, *WEAK)
+        row = bug.row
+        if bug.on == "loss" and bug.rung == "complex step":
+            row = as_row(bug.planted)
+        asked.append(row is not None)
+        hits.append(hit | {name for name in WEAK if row is not None and sees(name, row)})
+    columns = (*(name for name in rungs if any(name in hit for hit in hits)), *WEAK)
     killed = np.array([[name in hit for name in columns] for hit in hits])
-    return KillMatrix(tuple(bug.name for bug in bugs), columns, killed)
+    return KillMatrix(tuple(bug.name for bug in bugs), columns, killed, np.array(asked))
 
 
 # The weaker checks --------------------------------------------------------------------------
@@ -113,6 +124,40 @@ def sees(name: str, row: Row) -> bool:
         except Exception:  # an error is seen by everybody
             return True
     return False
+
+
+def as_row(loss: Any) -> Row:
+    """Return a loss as if it were an op with one number as its output."""
+    return Row(lambda: LossAsOp(loss()), ("N M",))
+
+
+class LossAsOp:
+    """The value of a loss, its gradient, its Hessian, under an op's names."""
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    def forward(self, z: Array) -> tuple[Array, Any]:
+        """Return the value."""
+        y = draw_targets(self.loss, z, np.random.default_rng(0))
+        return self.loss.value(z, y), (z, y)
+
+    def rop(self, residuals: Any, Rz: Array) -> Array:
+        """Return <grad, R{z}>."""
+        return (self.loss.grad(*residuals) * Rz).sum()
+
+    def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array]:
+        """Return u times the gradient."""
+        return (u * self.loss.grad(*residuals),)
+
+    def rvjp(
+        self, residuals: Any, Rinputs: Sequence[Any], u: Array, Ru: Any, needs: Sequence[bool]
+    ) -> tuple[Array]:
+        """Return u H R{z} + R{u} times the gradient."""
+        z, _ = residuals
+        (Rz,) = Rinputs
+        curved = 0 * z if Rz is None else u * self.loss.hvp(*residuals, Rz)
+        return (curved if Ru is None else curved + Ru * self.loss.grad(*residuals),)
 
 
 def ones(at: OpCase) -> Pairs:
