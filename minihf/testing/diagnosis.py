@@ -63,13 +63,9 @@ def wrong_sign(evidence: Sequence[Evidence]) -> str:
 
 def known_mistake(evidence: Sequence[Evidence]) -> str:
     """Look the result up among those of mistakes that others made before: the first for all."""
-
-    def names(e: Evidence) -> Sequence[str]:
-        said = e.known(e.found) if e.known else None
-        return [said] if isinstance(said, str) else (said or [])
-
-    first, *others = map(names, evidence)
-    return next((name for name in first if all(name in known for known in others)), "")
+    said = [e.known(e.found) if e.known else None for e in evidence]
+    names = [[one] if isinstance(one, str) else one or [] for one in said]
+    return next((name for name in names[0] if all(name in others for others in names)), "")
 
 
 def factor(evidence: Sequence[Evidence]) -> str:

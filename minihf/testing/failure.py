@@ -38,7 +38,7 @@ class Evidence:
     differences : callable, optional
         Central differences for the same, to ask whether `expected` is to blame.
     known : callable of numpy.ndarray, optional
-        Gives the name, or the names, of well-known mistakes that have just this result.
+        Gives the name of the well-known mistake that has just this result, or several, or None.
     """
 
     case: Case

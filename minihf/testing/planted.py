@@ -2,30 +2,31 @@
 
 `BUGS` is a table: which rule, what is exchanged in its source, on which row of `BUILTIN` it shows,
 the rung that must break, and what the failure must say. A bug with `known` serves the diagnosis as
-well: a user's own op with the same forward and the same wrong result has the same mistake.
-
-Called by the diagnosis, by the kill matrix and by tests.
+well (`minihf.testing.known`). Called by that, by the kill matrix and by tests.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
+from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, to_host
+from minihf.curvature import GGN
 from minihf.op import Op
+from minihf.params import Partition
 from minihf.testing.builtin import BUILTIN, Row
-from minihf.testing.checks.op import made
+from minihf.testing.checks.curvature import check_ggn
+from minihf.testing.checks.loss import check_loss
+from minihf.testing.checks.operator import check_operator
+from minihf.testing.failure import Verdict
 from minihf.testing.planting import plant, planted_in
 
-__all__ = ["BUGS", "Bug", "known_bugs"]
-
-SAME = 1e-9  # relative: two results of the same formula; bugs differ in more
+__all__ = ["BUGS", "CHECKS", "Bug"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Bug:
     target, old, new : str
         As for `plant`.
     on : str
-        The row of `BUILTIN` that it is checked on.
+        What it is checked on: a row of `BUILTIN`, or one of `CHECKS`.
     rung : str
         The first rung that breaks.
     diagnosis : str
@@ -58,14 +59,27 @@ class Bug:
 
     @property
     def planted(self) -> Any:
-        """The class with the bug."""
+        """The class, or the function, with the bug."""
         return plant(self.target, self.old, self.new)
 
     @property
-    def row(self) -> Row:
-        """The row of `BUILTIN` with the bug in its op."""
+    def right(self) -> Any:
+        """The class, or the function, without the bug."""
+        module, _, path = self.target.partition(":")
+        return resolve_name(f"{module}:{path.rpartition('.')[0] or path}")
+
+    @property
+    def row(self) -> Row | None:
+        """The row of `BUILTIN` with the bug in its op; None if it is in no op."""
+        if self.on not in BUILTIN:
+            return None
         right = BUILTIN[self.on]
         return replace(right, op=_with(right.op, lambda op: planted_in(op, self.planted)))
+
+    def check(self) -> Verdict:
+        """Check what has the bug in it, and fail."""
+        __tracebackhide__ = True
+        return self.row.check() if self.row is not None else CHECKS[self.on](self.planted)
 
 
 def _with(op: Any, change: Callable[[Any], Any]) -> Any:
@@ -80,8 +94,44 @@ def _with(op: Any, change: Callable[[Any], Any]) -> Any:
     return make
 
 
+# What is no op ------------------------------------------------------------------------------
+
+
+def _check_block(block: Any) -> Verdict:
+    """Check a Gauss-Newton matrix whose blocks are made by a class of blocks."""
+
+    def divided(lin: Any, loss: Any, y: Any, partition: Any) -> GGN:
+        layout = lin.params.layout
+        right = Partition.of(lin.params, "network" if partition is None else partition)
+        if len(right) > 1:  # every other coordinate, across the layers
+            two = {name: np.arange(i, lin.params.size, 2) for i, name in enumerate(("even", "odd"))}
+            blocks = [block.of_indices(name, layout, index) for name, index in two.items()]
+        else:
+            (whole,) = right.values()
+            names = [piece.name for piece in whole.pieces]
+            blocks = [block.of_names(whole.name, layout, names)]
+        return GGN(lin, loss, y, Partition(layout, blocks))
+
+    return check_ggn(divided)
+
+
+def _check_shifted(shifted: Any) -> Verdict:
+    A = np.diag([1.0, 2.0, 4.0])
+    return check_operator(shifted(A, 0.5), dense=A + 0.5 * np.eye(3))
+
+
+CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
+    "loss": lambda loss: check_loss(loss()),
+    "GGN": check_ggn,
+    "block": _check_block,
+    "damped operator": _check_shifted,
+})  # fmt: skip
+"""How a loss, an operator, a solver with a bug is checked."""
+
+
 # The table ----------------------------------------------------------------------------------
 
+LOSSES, GAUSS_NEWTON = "minihf.losses", "minihf.curvature.ggn:GGN"
 DENSE = "minihf.ops.dense:DenseOp"
 CONV = "minihf.ops.conv:Conv2dOp"
 MAX, AVG = "minihf.ops.pool:MaxPool2dOp", "minihf.ops.pool:AvgPool2dOp"
@@ -114,6 +164,9 @@ BUGS: tuple[Bug, ...] = (
     Bug("dense: W only together with x", f"{DENSE}.vjp",
         "out=out[1]) if for_W", "out=out[1]) if for_W and for_x", "dense", NEEDS,
         "vjp gives another cotangent of `W` when no other is asked for"),
+    Bug("dense: added to what stands in out", f"{DENSE}.vjp",
+        "gemm(_rows(x).T, u2, out=out[1])", "add_gemm(out[1], _rows(x).T, u2)", "dense", NEEDS,
+        "vjp gives another cotangent of `W` when it has where to write it"),
     Bug("dense: R{x}' u only beside R{u}", f"{DENSE}.rvjp",
         "if for_W and Rx is not None", "if for_W and Rx is not None and Ru is not None",
         "dense", SECOND, "in R{cotangent of `W`}, the tangent of x is ignored"),
@@ -125,6 +178,13 @@ BUGS: tuple[Bug, ...] = (
     Bug("dense: R{W} not transposed", f"{DENSE}.rvjp",
         "u2, RW.T)", "u2, RW.reshape(RW.T.shape))", "dense", SECOND,
         "R{W} stands where its transpose belongs in R{x:} = R{u} W' + u R{W}'", known=True),
+    Bug("dense: u for R{u}", f"{DENSE}.rvjp",
+        "self.vjp(residuals, Ru, needs)", "self.vjp(residuals, u, needs)", "dense", SECOND,
+        "u stands where R{u} belongs", known=True),
+    Bug("dense: cases and positions of u exchanged", f"{DENSE}.vjp",
+        "u2 = _rows(u)", "u2 = _rows(u.swapaxes(0, 1))", "dense, positions", ADJOINT,
+        "the rows of u are in another order than those of x: cases and positions are exchanged",
+        known=True),
     # Products of stacks, pieces, sums
     Bug("matmul: stacks not summed", "minihf.ops.linalg:MatMul.vjp",
         "_unbroadcast(gemm(a.swapaxes(-1, -2), u), b.shape)", "gemm(a.swapaxes(-1, -2), u)",
@@ -136,6 +196,12 @@ BUGS: tuple[Bug, ...] = (
     Bug("sum: mean of u", "minihf.ops.shape:Sum.vjp",
         "(u.reshape(kept), shape)", "(u.reshape(kept), shape) * (u.size / prod(shape))",
         "sum", ADJOINT, "= 1/(N D): mean and sum mixed up"),
+    Bug("concatenate: the first part for all", "minihf.ops.shape:Concatenate.vjp",
+        "[start:stop]", "[: stop - start]", "concatenate", ADJOINT,
+        "every input gets the first part of u, not its own", known=True),
+    Bug("transpose: reshaped", "minihf.ops.shape:Transpose.vjp",
+        "u.transpose(tuple(back))", "u.reshape([u.shape[i] for i in back])",
+        "transpose, axes", ADJOINT, "u is reshaped where it must be transposed", known=True),
     # Functions of one and two variables
     Bug("tanh: slope 1 - y", f"{ENTRY}:Tanh.forward",
         "1 - y * y", "1 - y", "tanh", FIRST,
@@ -149,6 +215,12 @@ BUGS: tuple[Bug, ...] = (
     Bug("log: epsilon in the slope", f"{ENTRY}:Log.forward",
         "1 / x", "1 / (x + 1e-6)", "log", FIRST,
         "a small number is added to x in 1 / x: the slope of another function", known=True),
+    Bug("exp: vjp forgets u", f"{ENTRY}:Exp.vjp",
+        "residuals[0] * u", "residuals[0]", "exp", ADJOINT,
+        "u is left out: the cotangent is the slope itself", known=True),
+    Bug("softplus: rvjp forgets u", f"{ENTRY}:Softplus.rvjp",
+        "bend * Rx * u", "bend * Rx", "softplus", SECOND,
+        "u is left out in y'' R{x} u", known=True),
     Bug("square: writes into u", f"{ENTRY}:Square.vjp",
         "return (residuals[0] * u,)", "u *= residuals[0]; return (u,)", "square", CONTRACT,
         "vjp writes into u, which it was given"),
@@ -163,6 +235,11 @@ BUGS: tuple[Bug, ...] = (
     Bug("mul: factors exchanged", f"{ENTRY}:Mul.vjp",
         "u * b,", "u * a,", "mul", ADJOINT,
         "each factor gets u times itself, and must get u times the other", known=True),
+    Bug("mul: rvjp forgets u", f"{ENTRY}:Mul.rvjp",
+        "u * Rb", "Rb", "mul", SECOND, "u is left out in R{a:} = R{u} b + u R{b}", known=True),
+    Bug("div: epsilon in the cotangent", f"{ENTRY}:Div.vjp",
+        "u / b\n", "u / (b + 1e-6)\n", "div", ADJOINT,
+        "a small number is added to b in u / b: the slope of another function", known=True),
     Bug("div: no R{y}", f"{ENTRY}:Div.rvjp",
         "None if Ry is None else -w * Ry", "None", "div", SECOND,
         "in R{cotangent of `b`}, the tangent of a is ignored"),
@@ -190,6 +267,9 @@ BUGS: tuple[Bug, ...] = (
     Bug("conv2d: no R{x} * u", f"{CONV}.rvjp",
         "if for_W and Rx is not None", "if False", "conv2d, padding", SECOND,
         "in R{cotangent of `W`}, the tangent of x is ignored"),
+    Bug("conv2d: u reshaped to channels last", f"{CONV}._transpose_in_W",
+        "u = _channels_last(u)", "u = u.reshape(len(u), *u.shape[2:], F)", "conv2d", ADJOINT,
+        "u is reshaped where its channels must be moved last", known=True),
     # Pooling
     Bug("avg_pool2d: u to each pixel", f"{AVG}.vjp",
         "u * (1 / (self.kernel[0] * self.kernel[1]))", "u", "avg_pool2d", ADJOINT,
@@ -238,6 +318,9 @@ BUGS: tuple[Bug, ...] = (
     Bug("lstm: g and o exchanged", f"{LSTM}._pull",
         "(uc_t, uc_t, uc_t, uh_t)", "(uc_t, uc_t, uh_t, uc_t)", "lstm", ADJOINT,
         "the gates g and o are exchanged: the order is i, f, g, o", known=True),
+    Bug("lstm: u reshaped to time first", f"{LSTM}.vjp",
+        "swap(u)", "u.reshape(u.shape[1], u.shape[0], -1)", "lstm", ADJOINT,
+        "u is reshaped where cases and time steps must be exchanged", known=True),
     Bug("lstm: only the last time step", f"{LSTM}._pull",
         "if t == T - 1", "if True", "lstm", ADJOINT,
         "the cotangent of `x` is right only at the last time step"),
@@ -253,107 +336,50 @@ BUGS: tuple[Bug, ...] = (
     Bug("lstm: new R{h} for Wh", f"{LSTM}.affine_rvjp",
         "Rh[:-1]", "Rh[1:]", "lstm", SECOND,
         "R{Wh:} takes R{h_t} where R{h_{t-1}} belongs", known=True),
+    # Losses
+    Bug("squared error: no 1/N", f"{LOSSES}:SquaredError.grad",
+        " / len(z)", "", "loss", FIRST, "grad is off by 2 = N: mean and sum mixed up"),
+    Bug("squared error: no 1/2", f"{LOSSES}:SquaredError.value",
+        "0.5 * ", "", "loss", FIRST, "grad is off by a factor of 0.5"),
+    Bug("sigmoid: y - p", f"{LOSSES}:SigmoidCrossEntropy.grad",
+        "sigmoid(z) - y", "y - sigmoid(z)", "loss", FIRST, "grad has the wrong sign"),
+    Bug("sigmoid: masked steps count", f"{LOSSES}:SigmoidCrossEntropy.value",
+        "_where(mask, softplus(z) - y * z)", "(softplus(z) - y * z)", "loss", "masks",
+        "N must stay the number of cases"),
+    Bug("softmax: Hessian without p p'", f"{LOSSES}:SoftmaxCrossEntropy.hessian",
+        "(Rz - (p * Rz).sum(axis=-1, keepdims=True))", "Rz", "loss", FIRST, ""),
+    Bug("softmax: Hessian without 1/N", f"{LOSSES}:SoftmaxCrossEntropy.hessian",
+        "p / len(z)", "p", "loss", FIRST, "= N: mean and sum mixed up"),
+    Bug("softmax: sample is not centred", f"{LOSSES}:SoftmaxCrossEntropy.sample",
+        "p - (classes", "0 * p - (classes", "loss", "sampling", ""),
+    Bug("squared error: sample with 1/N", f"{LOSSES}:SquaredError.sample",
+        "dtype=z.dtype)", "dtype=z.dtype) / len(z)", "loss", "sampling",
+        "the samples carry the 1/N, and must be unscaled"),
+    # The Gauss-Newton matrix, its blocks, damping
+    Bug("GGN: no loss Hessian", f"{GAUSS_NEWTON}.product",
+        "self._H_L(Rz)", "Rz", "GGN", "product", "the loss's Hessian is left out: it is J'J"),
+    Bug("GGN: loss Hessian at the wrong output", f"{GAUSS_NEWTON}.__init__",
+        "loss.hessian(lin.output, y)", "loss.hessian(0 * lin.output, y)", "GGN", "product", ""),
+    Bug("GGN: times N", f"{GAUSS_NEWTON}.product",
+        "self._H_L(Rz)", "self._H_L(Rz) * len(Rz)", "GGN", "product", "= N: mean and sum mixed up"),
+    Bug("GGN: quadratic form without the loss Hessian", f"{GAUSS_NEWTON}.quadratic_form",
+        "self._H_L(Rz)", "Rz", "GGN", "form", ""),
+    Bug("GGN: off-diagonal blocks are there", f"{GAUSS_NEWTON}.__matmul__",
+        "= self.product(v[block.index], block)",
+        "= self.lin.vjp(self._H_L(self.lin.jvp(v)))[block.index]", "GGN", "off-diagonal",
+        "the off-diagonal blocks are there: the matrix is not cut into blocks"),
+    Bug("GGN: forward twice", f"{GAUSS_NEWTON}.product",
+        "Rz = self.lin.jvp(v, block)", "self.lin.jvp(v, block); Rz = self.lin.jvp(v, block)",
+        "GGN", "cost", "something is computed again"),
+    Bug("partition: pieces begin at 0", "minihf.params:Block.of_names",
+        "slice(start, start + size)", "slice(0, size)", "block", "product", ""),
+    Bug("partition: entries backwards", "minihf.params:Block.of_indices",
+        "asarray(indices[first:last] - slot.where.start)",
+        "asarray((indices[first:last] - slot.where.start)[::-1].copy())", "block", "blocks", ""),
+    Bug("damping: subtracted", "minihf.curvature.operator:Shifted.__matmul__",
+        "self.shift * v", "-self.shift * v", "damped operator", "dense",
+        "only the diagonal is wrong"),
+    Bug("damping: scaled by A", "minihf.curvature.operator:Shifted.__matmul__",
+        "self.A @ v", "self.A @ v * (1 + self.shift)", "damped operator", "dense", ""),
 )  # fmt: skip
 """All of them."""
-
-
-# Who has made it before ---------------------------------------------------------------------
-
-
-def known_bugs(
-    x: Sequence[Any],
-    y: np.ndarray,
-    sizes: Mapping[str, int],
-    result: Callable[[Any], Any],
-    found: np.ndarray,
-) -> list[str]:
-    """Return the diagnoses of the known bugs that give `found` where another op does.
-
-    Parameters
-    ----------
-    x, y, sizes
-        Inputs and output of the op in question, and the sizes of the case: only ops with the same
-        forward are asked, and these may have optional inputs more.
-    result : callable of an op
-        What is wrong in the op in question, from an op with a bug.
-    found : numpy.ndarray
-        What is wrong in the op in question.
-    """
-    said: list[str] = []
-    with np.errstate(all="ignore"):
-        for op in _with_the_same_forward(x, y, sizes):
-            for bug in BUGS:
-                if bug.known and bug.diagnosis not in said and issubclass(bug.planted, type(op)):
-                    try:
-                        other = result(Shortened(planted_in(op, bug.planted), len(x)))
-                    except Exception:  # the bug has other shapes
-                        continue
-                    if other is not None and _same(np.asarray(to_host(other)), found):
-                        said.append(bug.diagnosis)
-    return said
-
-
-def _with_the_same_forward(
-    x: Sequence[Any], y: np.ndarray, sizes: Mapping[str, int]
-) -> Iterator[Any]:
-    seen = []
-    for row in BUILTIN.values():
-        try:
-            op = made(row.op, sizes)
-            if repr(op) in seen or not _takes(op, len(x)):
-                continue
-            seen.append(repr(op))
-            same = _same(np.asarray(to_host(Shortened(op, len(x)).forward(*x)[0])), y)
-        except Exception:  # these are no inputs of that op
-            continue
-        if same:
-            yield op
-
-
-def _takes(op: Op, n: int) -> bool:
-    try:
-        inspect.signature(op.forward).bind(*range(n))
-    except TypeError:
-        return False
-    return True
-
-
-class Shortened:
-    """An op with the first n of its inputs; the others, None, are no part of it."""
-
-    def __init__(self, op: Op, n: int) -> None:
-        parameters = inspect.signature(op.forward).parameters
-        self.op, self.n = op, n
-        self.more = max(0, len(parameters) - n) if "inputs" not in parameters else 0
-
-    def _padded(self, things: Sequence[Any], by: Any = None) -> tuple[Any, ...]:
-        return (*things, *(by,) * self.more)
-
-    def forward(self, *inputs: Any) -> tuple[Array, Any]:
-        """Run forward with None for the others."""
-        return self.op.forward(*self._padded(inputs))
-
-    def rop(self, residuals: Any, *Rinputs: Any) -> Array:
-        """Apply rop."""
-        return self.op.rop(residuals, *self._padded(Rinputs))
-
-    def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
-        """Apply vjp."""
-        return self.op.vjp(residuals, u, self._padded(needs, False))[: self.n]
-
-    def rvjp(
-        self,
-        residuals: Any,
-        Rinputs: Sequence[Any],
-        u: Array,
-        Ru: Array | None,
-        needs: Sequence[bool],
-    ) -> tuple[Array | None, ...]:
-        """Apply rvjp."""
-        R, for_all = self._padded(Rinputs), self._padded(needs, False)
-        return self.op.rvjp(residuals, R, u, Ru, for_all)[: self.n]
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    distance = np.linalg.norm(np.ravel(a - b)) if a.shape == b.shape else np.inf
-    return bool(distance <= SAME * np.linalg.norm(np.ravel(b)))

@@ -392,7 +392,7 @@ def _needs(at: OpCase) -> Iterator[Finding]:
                 f"{rule} gives another cotangent of `{name}` when no other is asked for",
             )  # fmt: skip
     if at.op.writes_into:
-        room = [array_module(x).empty_like(x) if live else None
+        room = [array_module(x).full_like(x, 1.0) if live else None
                 for x, live in zip(at.x, at.all, strict=True)]  # fmt: skip
         plain, into = at.vjp(at.u), at.vjp(at.u, at.all, room)
         for i, name in at.inputs:
@@ -548,7 +548,7 @@ def _known(at: OpCase, result: Callable[[Op], Any]) -> Callable[[np.ndarray], Se
     """Look a wrong result up among those of the known bugs of the same operation."""
 
     def known(found: np.ndarray) -> Sequence[str]:
-        from minihf.testing.planted import known_bugs
+        from minihf.testing.known import known_bugs
 
         return known_bugs(at.x, to_host(at.y), at.case.sizes, result, found)
 
