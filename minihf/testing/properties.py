@@ -75,6 +75,10 @@ def minihf_property(*strategies: Any, **named: Any) -> Callable[[Callable[..., A
                     _note(error, run, arguments)
                 raise
 
+        code = test.__code__                         # where Hypothesis says that tracebacks begin
+        noting.__code__ = noting.__code__.replace(
+            co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, co_name=code.co_name
+        )
         looking = settings(**_settings(profile()))(given(**drawn)(noting))
 
         @wraps(looking)
@@ -84,6 +88,7 @@ def minihf_property(*strategies: Any, **named: Any) -> Callable[[Callable[..., A
                 return test(*args, **arguments)
             return looking(*args, **arguments)
 
+        run.__qualname__ = test.__qualname__         # Hypothesis hides it; `written` needs it
         return run
 
     return decorate
