@@ -3,10 +3,14 @@
 from minihf.testing.cases import PROFILES, Profile, profile, use_profile
 from minihf.testing.checks import (
     check_adjoint,
+    check_ggn,
     check_layer,
+    check_loss,
     check_network,
     check_op,
+    check_operator,
     check_taylor,
+    draw_targets,
 )
 from minihf.testing.counting import Gemms, count_gemms
 from minihf.testing.derivatives import (
@@ -36,13 +40,17 @@ __all__ = [
     "Verdict",
     "central_difference_jvp",
     "check_adjoint",
+    "check_ggn",
     "check_layer",
+    "check_loss",
     "check_network",
     "check_op",
+    "check_operator",
     "check_taylor",
     "complex_step_jvp",
     "count_gemms",
     "dense_matrix",
+    "draw_targets",
     "install",
     "jacobian",
     "load",
