@@ -63,7 +63,6 @@ def minihf_property(*strategies: Any, **named: Any) -> Callable[[Callable[..., A
         names = list(inspect.signature(test).parameters)
         drawn = dict(zip(names[len(names) - len(strategies) :], strategies, strict=True)) | named
 
-        @wraps(test)
         def noting(*args: Any, **arguments: Any) -> Any:
             __tracebackhide__ = True
             try:
@@ -75,6 +74,7 @@ def minihf_property(*strategies: Any, **named: Any) -> Callable[[Callable[..., A
                     _note(error, run, arguments)
                 raise
 
+        wraps(test)(noting)
         code = test.__code__                         # where Hypothesis says that tracebacks begin
         noting.__code__ = noting.__code__.replace(
             co_filename=code.co_filename, co_firstlineno=code.co_firstlineno, co_name=code.co_name
