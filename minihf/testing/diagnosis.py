@@ -62,9 +62,14 @@ def wrong_sign(evidence: Sequence[Evidence]) -> str:
 
 
 def known_mistake(evidence: Sequence[Evidence]) -> str:
-    """Look the result up among the results of mistakes that others made before."""
-    names = {e.known(e.found) if e.known else None for e in evidence}
-    return (names.pop() or "") if len(names) == 1 else ""
+    """Look the result up among those of mistakes that others made before: the first for all."""
+
+    def names(e: Evidence) -> Sequence[str]:
+        said = e.known(e.found) if e.known else None
+        return [said] if isinstance(said, str) else (said or [])
+
+    first, *others = map(names, evidence)
+    return next((name for name in first if all(name in known for known in others)), "")
 
 
 def factor(evidence: Sequence[Evidence]) -> str:

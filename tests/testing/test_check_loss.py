@@ -334,7 +334,7 @@ class Raises(hf.SquaredError):
 
 
 WRONG = {
-    PerCase: ("contract", "value(z, y)", "it has shape (2,), expected ()"),
+    PerCase: ("contract", "value(z, y)", "it has shape (1,), expected ()"),
     Number: ("contract", "value(z, y)", "it is float, expected an array"),
     Noisy: ("contract", "value(z, y)", "not deterministic"),
     Overwrites: ("contract", "z, afterwards", "z was given, and is written into"),
