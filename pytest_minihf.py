@@ -37,12 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     except ValueError as error:
         raise pytest.UsageError(f"--minihf-profile: {error}") from None
     if importlib.util.find_spec("hypothesis") is not None:
-        from minihf.testing.properties import load_profile, register_profiles
+        from minihf.testing.properties import load_profile
 
-        if config.getoption("--hypothesis-profile", None):
-            register_profiles()                      # Hypothesis loads the one it is told, later
-        else:
-            load_profile(name)
+        load_profile(name)                           # --hypothesis-profile comes later, and wins
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -102,8 +102,9 @@ def mine(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _same_profile():
+def _few_cases():
     before = profile().name
+    use_profile("dev")
     yield
     use_profile(before)
 

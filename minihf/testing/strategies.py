@@ -125,7 +125,6 @@ def _convolution(draw: Callable[[Any], Any], smooth: bool, largest: int | None) 
     kernels, strides, paddings = st.tuples(small, small), st.integers(1, 2), st.integers(0, 1)
     stack = _stack(largest, 2, kernels, strides, paddings, _activations(smooth))
     for filters, kernel, stride, padding, activation in draw(stack):
-        padding = min(padding, *(size // 2 for size in kernel))
         layers.append(hf.Conv2d(channels, filters, kernel, stride, padding))
         if activation is not None:
             layers.append(activation)

@@ -67,6 +67,15 @@ def test_the_order_of_looking_changes_no_number():
     np.testing.assert_array_equal(first.x, second.x)
 
 
+def test_another_seed_gives_other_numbers_everywhere():
+    one, other = (Problem(hf.Dense(2, 3), "N 2", hf.SquaredError(), sizes={"N": 2}, seed=seed)
+                  for seed in (0, 1))  # fmt: skip
+    for name in ("x", "y", "u", "v"):
+        assert not np.any(getattr(one, name) == getattr(other, name)), name
+    assert not np.any(one.params.vector == other.params.vector)
+    assert not np.any(SPD(3, "linear", seed=0).b == SPD(3, "linear", seed=1).b)
+
+
 @given(batch=batches(hf.Sequential(hf.LSTM(2, 3)), hf.SoftmaxCrossEntropy()))
 def test_a_batch_is_two_arrays_that_the_network_and_the_loss_take(batch):
     x, y = batch
