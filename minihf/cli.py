@@ -18,7 +18,7 @@ from minihf import backend
 
 __all__ = ["main"]
 
-METHODS = ("adam", "martens2010", "zhang2017")
+METHODS = ("adam", "martens2010", "zhang2017", "minihf")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -154,10 +154,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser(
         "demo",
-        help="train an autoencoder by three methods, compare, and draw a figure",
+        help="train an autoencoder by four methods, compare, and draw a figure",
         description="Train an autoencoder of MNIST digits (784-200-100-30 and back, the first "
-        "5,000 images) by Adam, Hessian-free and block-diagonal Hessian-free optimization for the "
-        "same seconds each; print a table and draw the errors.",
+        "5,000 images) by Adam, Hessian-free and block-diagonal Hessian-free optimization and the "
+        "house method for the same seconds each; print a table and draw the errors.",
     )
     demo.set_defaults(run=_demo)
     demo.add_argument(
@@ -165,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds of updates for each method (default: 25)",
     )  # fmt: skip
     demo.add_argument(
-        "--methods", type=_methods, default=_methods("adam,martens2010,zhang2017"), metavar="A,B",
-        help="which methods, in order (default: adam,martens2010,zhang2017)",
+        "--methods", type=_methods, default=_methods(",".join(METHODS)), metavar="A,B",
+        help=f"which methods, in order (default: {','.join(METHODS)})",
     )  # fmt: skip
     demo.add_argument(
         "--out", type=_figure, default=Path("minihf-demo.png"), metavar="FILE",

@@ -1,4 +1,4 @@
-"""The demo: a deep autoencoder of MNIST digits, three methods, the same seconds each.
+"""The demo: a deep autoencoder of MNIST digits, four methods, the same seconds each.
 
 784-200-100-30 and back, tanh, linear code and output, squared error, on the first 5,000 images of
 MNIST. Called by ``minihf demo``.

@@ -19,7 +19,7 @@ from minihf.experiments import networks
 from minihf.experiments.methods import Method
 from minihf.layers import Layer
 from minihf.losses import SoftmaxCrossEntropy
-from minihf.optim import Adam, papers
+from minihf.optim import Adam, HessianFree, papers
 
 __all__ = ["TASKS", "Task", "error_rate"]
 
@@ -64,6 +64,7 @@ def classifier_methods(
         "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
         "martens2010": Method("HF (martens2010)", papers.martens2010(lam=1.0), batch_size),
         "zhang2017": Method("BHF (zhang2017)", zhang, batch_size),
+        "minihf": Method("minihf", HessianFree(), batch_size=1000),
     }
 
 

@@ -1,9 +1,10 @@
 """Optimizers: one second-order composition, its parts, the papers made of them, and baselines."""
 
 from minihf.optim import papers
+from minihf.optim.block_solvers import ConjugateGradients, PreconditionerOnly
 from minihf.optim.damping import Constant, LevenbergMarquardt
 from minihf.optim.first_order import SGD, Adam
-from minihf.optim.hessian_free import ConjugateGradients, HessianFree
+from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import CycledChunks, Prefix
@@ -22,6 +23,7 @@ __all__ = [
     "Jacobi",
     "Kronecker",
     "LevenbergMarquardt",
+    "PreconditionerOnly",
     "Prefix",
     "Report",
     "SquaredGradients",

@@ -32,41 +32,19 @@ from minihf.optim.batches import (
     resume,
     with_noise,
 )
-from minihf.optim.damping import Constant, Damping
-from minihf.optim.preconditioners import Memory, Preconditioner
+from minihf.optim.block_solvers import BlockSolver, PreconditionerOnly
+from minihf.optim.damping import Damping, LevenbergMarquardt
+from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
-from minihf.optim.steps import FixedStep, Outlook, Step, StepRule
+from minihf.optim.steps import Outlook, Step, StepRule, Subspace
 from minihf.params import Params
 from minihf.partition import Partition
-from minihf.solvers import CGResult, Reason, RelativeProgress, cg
+from minihf.solvers import CGResult, Reason
 from minihf.tape import linearize
 
-__all__ = ["ConjugateGradients", "HessianFree", "HessianFreeState"]
-
-
-@dataclass(frozen=True)
-class ConjugateGradients:
-    """How each block's system is solved: the settings of `minihf.cg`.
-
-    `warm_start` times the block's previous solution is where CG begins; 0 begins at zero.
-    """
-
-    max_iters: int = 30
-    stop: Any = field(default_factory=RelativeProgress)
-    warm_start: float = 0.95
-    check_every: int = 1
-
-    def __post_init__(self) -> None:
-        settle(self, max_iters="1 or more", check_every="1 or more", warm_start="0 or more")
-
-    def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
-        """Solve A x = b."""
-        x0 = None
-        if previous is not None and self.warm_start:
-            x0 = self.warm_start * previous
-        return cg(A, b, x0, M, self.max_iters, self.stop, check_every=self.check_every)
+__all__ = ["HessianFree", "HessianFreeState"]
 
 
 @dataclass(frozen=True)
@@ -107,7 +85,8 @@ class HessianFree:
         ``"network"`` (classical), ``"layer"``, ``"param"``, or block name to glob(s).
     curvature : type of CurvatureOperator
         `GGN`, or `Hessian`.
-    solver : ConjugateGradients
+    solver : BlockSolver
+        `ConjugateGradients` or `PreconditionerOnly`.
     preconditioner : Preconditioner, optional
         `SquaredGradients`, `Jacobi` or `Kronecker`.
     damping : Damping
@@ -133,7 +112,7 @@ class HessianFree:
     >>> x = rng.standard_normal((64, 4)).astype(np.float32)
     >>> batch = (x, x[:, :2] * x[:, 2:])
     >>> net = hf.Sequential(hf.Dense(4, 16), hf.Tanh(), hf.Dense(16, 2))
-    >>> params, opt = net.init(0), hf.papers.martens2010(lam=1.0)
+    >>> params, opt = net.init(0), hf.HessianFree()
     >>> state = opt.init(params)
     >>> for _ in range(10):
     ...     params, state, report = opt.step(net, hf.SquaredError(), params, state, batch)
@@ -143,13 +122,13 @@ class HessianFree:
 
     blocks: Any = "layer"
     curvature: type[CurvatureOperator] = GGN
-    solver: ConjugateGradients = field(default_factory=ConjugateGradients)
-    preconditioner: Preconditioner | None = None
-    damping: Damping = field(default_factory=Constant)
-    step_rule: StepRule = field(default_factory=FixedStep)
+    solver: BlockSolver = field(default_factory=PreconditionerOnly)
+    preconditioner: Preconditioner | None = field(default_factory=Kronecker)
+    damping: Damping = LevenbergMarquardt(initial=0.1, minimum=1e-4)
+    step_rule: StepRule = field(default_factory=Subspace)
     sampling: Sampling = field(default_factory=Prefix)
-    l2: float = 0.0
-    rho_on: str = "curvature"
+    l2: float = 1e-5
+    rho_on: str = "gradient"
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")

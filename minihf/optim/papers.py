@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from minihf.curvature import GGN
+from minihf.optim.block_solvers import ConjugateGradients
 from minihf.optim.damping import Constant, LevenbergMarquardt
-from minihf.optim.hessian_free import ConjugateGradients, HessianFree
+from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import SquaredGradients
 from minihf.optim.sampling import CycledChunks, Prefix
 from minihf.optim.steps import BacktrackingArmijo, FixedStep
@@ -43,10 +45,14 @@ def zhang2017(
     """
     return HessianFree(
         blocks=blocks,
+        curvature=GGN,
         solver=ConjugateGradients(max_iters, RelativeProgress(), warm_start),
+        preconditioner=None,
         damping=Constant(lam),
         step_rule=FixedStep(alpha),
         sampling=Prefix(curvature_fraction),
+        l2=0.0,
+        rho_on="curvature",
     )
 
 
@@ -71,10 +77,12 @@ def martens2010(
     """
     return HessianFree(
         blocks=blocks,
+        curvature=GGN,                                                         # 4.2
         solver=ConjugateGradients(max_iters, RelativeProgress(), warm_start),  # 4.4, 4.5
         preconditioner=SquaredGradients(exponent=0.75),                        # 4.7
         damping=LevenbergMarquardt(lam, boost=3 / 2, drop=2 / 3),              # 4.1
         step_rule=BacktrackingArmijo(c=0.01, factor=0.8, max_tries=60),        # 4.6
         sampling=CycledChunks(curvature_chunks),                               # 4.3
         l2=l2,
+        rho_on="curvature",                                                    # 4.1
     )

@@ -43,7 +43,7 @@ def test_pooling_and_rows_keep_every_pixel_in_its_place():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["adam", "martens2010", "zhang2017"])
+@pytest.mark.parametrize("method", cli.METHODS)
 def test_a_run_leaves_its_log_and_figure(method, tmp_path, capsys, monkeypatch):
     """Every method, on a tenth of the data, so that an update takes no time."""
     load = tasks.data.load

@@ -44,6 +44,11 @@ def zhang(blocks="layer"):
     return hf.papers.zhang2017(blocks, alpha=0.5, lam=0.1)
 
 
+def bare(blocks="layer", **changes):
+    """Layers as blocks, a fixed step and damping, and nothing else but what is asked for."""
+    return dataclasses.replace(hf.papers.zhang2017(blocks), **changes)
+
+
 def kronecker(blocks="layer"):
     """With running averages and momentum, which are a part of the state."""
     return martens(blocks=blocks, preconditioner=Kronecker(refresh=2), step_rule=Subspace())
@@ -81,7 +86,7 @@ def test_on_two_networks_without_a_connection_two_blocks_are_one(problem, run):
     p.params = two.init(1, np.float64)
     x, y = p.batch
     p.batch = (x[:, :3], np.concatenate([y, -y], axis=1))
-    opt = hf.HessianFree(solver=EXACTLY, damping=Constant(0.1), sampling=Prefix(0.5), l2=0.01)
+    opt = bare(solver=EXACTLY, damping=Constant(0.1), sampling=Prefix(0.5), l2=0.01)
     (whole, _, _), (blocks, _, (report,)) = (
         run(dataclasses.replace(opt, blocks=spec), p, 1)
         for spec in ("network", {"a": "a.*", "b": "b.*"})
@@ -110,9 +115,7 @@ def test_G_is_below_B_times_its_blocks_and_so_alpha_below_2_over_B_descends(
 
     alpha = 2 / B * rng.uniform(0.01, 0.99)
     solver = dataclasses.replace(EXACTLY, max_iters=iterations) if truncated else EXACTLY
-    opt = hf.HessianFree(
-        partition, solver=solver, step_rule=FixedStep(alpha), sampling=Prefix(1.0)
-    )
+    opt = bare(partition, solver=solver, step_rule=FixedStep(alpha), sampling=Prefix(1.0))
     new, _, (report,) = run(opt, p, 1)
     step = new.vector - p.params.vector
     change = d.g @ step + 0.5 * step @ d.G @ step
@@ -147,22 +150,6 @@ def test_each_block_solves_its_damped_part_of_the_dense_system(
     np.testing.assert_allclose(new.vector, p.params.vector + 0.5 * state.solution, rtol=ROUNDING)
 
 
-def test_the_warm_start_is_the_decayed_previous_solution_of_the_block():
-    b, previous = np.array([1.0, 2.0]), np.array([2.0, 4.0])
-    half = ConjugateGradients(warm_start=0.5)(np.eye(2), b, previous, None)
-    assert (half.n_iterations, half.n_products) == (0, 1)  # it began at the solution
-    cold = ConjugateGradients(warm_start=0.0)(np.eye(2), b, previous, None)
-    first = ConjugateGradients(warm_start=0.5)(np.eye(2), b, None, None)
-    assert cold.n_products == first.n_products == 1
-
-
-def test_a_solve_passes_its_settings_on():
-    A, b, looks = np.diag(np.arange(1.0, 9.0)), np.ones(8), []
-    solve = ConjugateGradients(6, lambda qs, rs: looks.append(len(qs) - 1), check_every=3)
-    assert solve(A, b, None, None).n_products == 6
-    assert looks == [3, 6]
-
-
 def test_a_preconditioner_sees_the_whole_shift_and_works_on_its_block(problem, run):
     def exact(C, shift, memory, rng):
         return {
@@ -178,7 +165,7 @@ def test_a_preconditioner_sees_the_whole_shift_and_works_on_its_block(problem, r
 
 def test_every_block_goes_on_from_its_own_solution(problem, run):
     p = problem()
-    opt = hf.HessianFree(damping=Constant(1.0), solver=ConjugateGradients(5, warm_start=0.5))
+    opt = bare(damping=Constant(1.0), solver=ConjugateGradients(5, warm_start=0.5))
     params, state, (cold,) = run(opt, p, 1)
     seen = []
 
@@ -466,14 +453,14 @@ def test_a_step_rule_that_finds_nothing_leaves_the_parameters_and_raises_lam(pro
 
 def test_a_fixed_step_out_of_this_world_is_rejected(problem, run):
     p = problem()
-    same, _, (report,) = run(hf.HessianFree(step_rule=FixedStep(1e200)), p, 1)
+    same, _, (report,) = run(bare(step_rule=FixedStep(1e200)), p, 1)
     assert same is p.params
     assert not report.accepted
 
 
 def test_a_fixed_step_that_goes_too_far_says_so_and_raises_lam(problem, run):
     """So far that the model itself promises a rise: there is no rho, however well it was met."""
-    opt = hf.HessianFree(step_rule=FixedStep(50.0), damping=LevenbergMarquardt(1.0))
+    opt = bare(step_rule=FixedStep(50.0), damping=LevenbergMarquardt(1.0))
     _, state, (report,) = run(opt, problem(), 1)
     assert report.accepted
     assert report.predicted > 0
@@ -487,7 +474,9 @@ def test_with_the_exact_hessian_negative_curvature_is_a_reason_and_no_accident(p
     p = problem(sizes=(4, 6, 6, 3))
     p.params.vector *= 3
     assert np.linalg.eigvalsh(dense(p, curvature=hf.Hessian).G)[0] < -0.01
-    opt = hf.HessianFree("network", hf.Hessian, EXACTLY, step_rule=BacktrackingArmijo())
+    opt = bare(
+        "network", curvature=hf.Hessian, solver=EXACTLY, step_rule=BacktrackingArmijo()
+    )
     reports = run(opt, p, 3)[2]
     assert "NEGATIVE_CURVATURE" in {r.blocks["network"].reason for r in reports}
     assert all(r.new_objective <= r.objective for r in reports)
@@ -498,7 +487,7 @@ def test_lam_is_lowered_where_the_model_is_right(run):
     rng = np.random.default_rng(0)
     net = hf.Dense(3, 2)
     x, y = rng.standard_normal((9, 3)), rng.standard_normal((9, 2))
-    opt = hf.HessianFree("network", damping=LevenbergMarquardt(3.0), sampling=Prefix(1.0), l2=0.1)
+    opt = bare("network", damping=LevenbergMarquardt(3.0), sampling=Prefix(1.0), l2=0.1)
     params, state = net.init(0, np.float64), None
     state = opt.init(params)
     _, state, report = opt.step(net, hf.SquaredError(), params, state, (x, y))
@@ -509,7 +498,7 @@ def test_lam_is_lowered_where_the_model_is_right(run):
 def test_an_update_that_would_not_move_is_no_accepted_one(problem, run):
     p = problem()
     perfect = (p.batch[0], p.net(p.params, p.batch[0]))                  # zero loss, zero gradient
-    same, _, (report,) = run(hf.HessianFree(), SimpleNamespace(**{**vars(p), "batch": perfect}), 1)
+    same, _, (report,) = run(bare(), SimpleNamespace(**{**vars(p), "batch": perfect}), 1)
     assert same is p.params
     assert not report.accepted
     assert report.problem == "update rejected: the gradient is zero, or CG found no way"

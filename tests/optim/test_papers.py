@@ -44,8 +44,9 @@ def test_zhang2017_is_what_the_paper_says():
     assert opt.l2 == 0
 
 
-def test_zhang2017_is_the_default():
-    assert hf.HessianFree() == hf.papers.zhang2017()
+def test_zhang2017_begins_with_the_papers_constants():
+    assert hf.papers.zhang2017().blocks == "layer"
+    assert hf.papers.zhang2017().rho_on == "curvature"
     assert hf.papers.zhang2017().step_rule == FixedStep(0.1)
     assert hf.papers.zhang2017().damping == Constant(0.0)
     assert hf.papers.zhang2017().sampling == Prefix(0.25)
@@ -60,7 +61,7 @@ def test_martens2010_is_what_the_paper_says():
     assert opt.sampling == CycledChunks(4)
     assert (opt.solver.max_iters, opt.solver.warm_start) == (250, 0.95)
     assert opt.solver.stop == hf.RelativeProgress(5e-4, 10, 0.1)
-    assert opt.l2 == 2e-5
+    assert (opt.l2, opt.rho_on) == (2e-5, "curvature")
 
 
 def test_the_objective_of_martens2010_never_rises(digits):
