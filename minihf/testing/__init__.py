@@ -22,13 +22,19 @@ from minihf.testing.derivatives import (
     taylor_remainders,
 )
 from minihf.testing.failure import CheckFailure, Verdict
+from minihf.testing.problem import Batch, Problem
+from minihf.testing.properties import minihf_property
 from minihf.testing.replay import load, replay
+from minihf.testing.spd import SPD
 from minihf.testing.strict import StrictArray, install, strict
 
 __all__ = [
     "PROFILES",
+    "SPD",
+    "Batch",
     "CheckFailure",
     "Gemms",
+    "Problem",
     "Profile",
     "StrictArray",
     "Verdict",
@@ -48,6 +54,7 @@ __all__ = [
     "install",
     "jacobian",
     "load",
+    "minihf_property",
     "profile",
     "relative_error",
     "replay",
