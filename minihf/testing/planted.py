@@ -18,7 +18,7 @@ import numpy as np
 
 from minihf.curvature import GGN
 from minihf.op import Op
-from minihf.params import Partition
+from minihf.partition import Partition
 from minihf.testing.builtin import BUILTIN, Row
 from minihf.testing.checks.curvature import check_ggn
 from minihf.testing.checks.loss import check_loss
