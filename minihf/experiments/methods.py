@@ -28,6 +28,6 @@ AUTOENCODER_METHODS: Mapping[str, Method] = {
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
     "martens2010": Method("HF (martens2010)", papers.martens2010()),
     "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(AUTOENCODER_BLOCKS)),
-    "minihf": Method("minihf", HessianFree(), batch_size=1000),
+    "minihf": Method("minihf", HessianFree(), batch_size=500),
 }
 """For a network with an encoder and a decoder, trained on all cases at once where it can be."""

@@ -64,7 +64,7 @@ def classifier_methods(
         "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
         "martens2010": Method("HF (martens2010)", papers.martens2010(lam=1.0), batch_size),
         "zhang2017": Method("BHF (zhang2017)", zhang, batch_size),
-        "minihf": Method("minihf", HessianFree(), batch_size=1000),
+        "minihf": Method("minihf", HessianFree(), batch_size=500),
     }
 
 

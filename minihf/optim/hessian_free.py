@@ -32,7 +32,7 @@ from minihf.optim.batches import (
     resume,
     with_noise,
 )
-from minihf.optim.block_solvers import BlockSolver, PreconditionerOnly
+from minihf.optim.block_solvers import BlockSolver, ConjugateGradients
 from minihf.optim.damping import Damping, LevenbergMarquardt
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report
@@ -103,7 +103,20 @@ class HessianFree:
 
     Notes
     -----
-    Without arguments it is `papers.zhang2017` with layers as blocks.
+    Without arguments it is the house method. Each layer is a block, solved by a single CG iteration
+    from zero, preconditioned by the inverse of the layer's Kronecker factors, which are averaged
+    over updates. The step is the exact minimiser of the whole damped quadratic over the sum of
+    these directions and the previous update, so that there is neither a learning rate nor a
+    momentum constant, and CG's warm start, which would be a second momentum, is off. lam follows
+    the reduction ratio on the gradient batch. It wants batches of some hundred cases: 500 is what
+    the experiments use.
+
+    More iterations make an update better and dearer. In equal time, none at all
+    (``solver=PreconditionerOnly()``) was ahead on dense autoencoders, two on an LSTM; one was
+    never far behind.
+
+    Memory beside what gradients and products take, in vectors (n,): parameters, solution and last
+    update stay; about seven more come and go; and the preconditioner has its own.
 
     Examples
     --------
@@ -122,11 +135,13 @@ class HessianFree:
 
     blocks: Any = "layer"
     curvature: type[CurvatureOperator] = GGN
-    solver: BlockSolver = field(default_factory=PreconditionerOnly)
+    solver: BlockSolver = field(default_factory=lambda: ConjugateGradients(1, warm_start=0.0))
     preconditioner: Preconditioner | None = field(default_factory=Kronecker)
-    damping: Damping = LevenbergMarquardt(initial=0.1, minimum=1e-4)
+    damping: Damping = field(
+        default_factory=lambda: LevenbergMarquardt(initial=0.1, minimum=1e-4)
+    )
     step_rule: StepRule = field(default_factory=Subspace)
-    sampling: Sampling = field(default_factory=Prefix)
+    sampling: Sampling = field(default_factory=lambda: Prefix(0.5))
     l2: float = 1e-5
     rho_on: str = "gradient"
 
@@ -139,14 +154,17 @@ class HessianFree:
         parts = {
             "curvature": ("product", "hf.GGN"),
             "solver": ("__call__", "ConjugateGradients()"),
+            "preconditioner": ("__call__", "Kronecker(), or None"),
             "damping": ("update", "Constant(0.1)"),
             "step_rule": ("__call__", "FixedStep(0.1)"),
             "sampling": ("draw", "Prefix(0.25)"),
         }
         for name, (method, example) in parts.items():
-            if not hasattr(getattr(self, name), method):
+            part = getattr(self, name)
+            a_type = isinstance(part, type) and name != "curvature"
+            if (a_type or not hasattr(part, method)) and (name, part) != ("preconditioner", None):
                 raise TypeError(
-                    f"HessianFree: {name} is {getattr(self, name)!r}; expected something like "
+                    f"HessianFree: {name} is {part!r}; expected something like "
                     f"{example}, with a method {method!r}"
                 )
 

@@ -12,9 +12,12 @@ from minihf.optim import (
     Constant,
     CycledChunks,
     FixedStep,
+    Jacobi,
+    Kronecker,
     LevenbergMarquardt,
     Prefix,
     SquaredGradients,
+    Subspace,
 )
 
 number = np.float64(0.1)
@@ -28,15 +31,26 @@ number = np.float64(0.1)
         hf.Adam(lr=number, beta1=number, l2=number),
         hf.papers.zhang2017(alpha=number, lam=number, warm_start=number),
         hf.papers.martens2010(lam=number, l2=number, warm_start=number),
+        hf.HessianFree(
+            preconditioner=Kronecker(decay=number), damping=LevenbergMarquardt(number),
+            step_rule=Subspace(factor=number), l2=number,
+        ),
+        hf.HessianFree(preconditioner=Jacobi(exponent=number)),
     ],
-    ids=["sgd", "nesterov", "adam", "zhang2017", "martens2010"],
+    ids=["sgd", "nesterov", "adam", "zhang2017", "martens2010", "minihf", "jacobi"],
 )
 def test_numpy_numbers_as_settings_leave_float32_alone(opt, problem, run):
     p = problem(dtype=np.float32)
     params, state, _ = run(opt, p, 2)
     assert params.dtype == np.float32
-    arrays = [value for value in vars(state).values() if isinstance(value, np.ndarray)]
-    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+    assert {array.dtype for array in arrays_in(vars(state))} == {np.dtype(np.float32)}
+
+
+def arrays_in(state):
+    """All arrays in nested dicts."""
+    if isinstance(state, dict):
+        return [array for value in state.values() for array in arrays_in(value)]
+    return [state] if isinstance(state, np.ndarray) else []
 
 
 @pytest.mark.parametrize(
@@ -61,6 +75,12 @@ def test_numpy_numbers_as_settings_leave_float32_alone(opt, problem, run):
         (lambda: hf.HessianFree(damping=3.0), "damping is 3.0; expected something like Constant"),
         (lambda: hf.HessianFree(sampling=0.25), "sampling is 0.25; expected something like Prefix"),
         (lambda: hf.HessianFree(step_rule=0.1), "step_rule is 0.1; expected something like Fixed"),
+        (lambda: Jacobi(draws=0), "Jacobi: draws must be 1 or more, got 0"),
+        (lambda: Kronecker(decay=1), r"Kronecker: decay must be in \[0, 1\), got 1.0"),
+        (lambda: Kronecker(refresh=0), "Kronecker: refresh must be 1 or more, got 0"),
+        (lambda: Subspace(factor=1), r"Subspace: factor must be in \(0, 1\), got 1.0"),
+        (lambda: hf.HessianFree(preconditioner="kfac"), "preconditioner is 'kfac'; .* Kronecker"),
+        (lambda: hf.HessianFree(solver=ConjugateGradients), "solver is <class .* Conjugate.*Grad"),
         (lambda: hf.HessianFree(curvature="ggn"), "curvature is 'ggn'; expected .* hf.GGN"),
     ],
 )
