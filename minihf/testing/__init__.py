@@ -9,6 +9,7 @@ from minihf.testing.checks import (
     check_network,
     check_op,
     check_operator,
+    check_solver,
     check_taylor,
     draw_targets,
 )
@@ -25,7 +26,7 @@ from minihf.testing.failure import CheckFailure, Verdict
 from minihf.testing.problem import Batch, Problem
 from minihf.testing.properties import minihf_property
 from minihf.testing.replay import load, replay
-from minihf.testing.spd import SPD
+from minihf.testing.spd import SPD, spd_matrix
 from minihf.testing.strict import StrictArray, install, strict
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "check_network",
     "check_op",
     "check_operator",
+    "check_solver",
     "check_taylor",
     "complex_step_jvp",
     "count_gemms",
@@ -58,6 +60,7 @@ __all__ = [
     "profile",
     "relative_error",
     "replay",
+    "spd_matrix",
     "strict",
     "taylor_remainders",
     "use_profile",

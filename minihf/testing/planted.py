@@ -23,6 +23,7 @@ from minihf.testing.builtin import BUILTIN, Row
 from minihf.testing.checks.curvature import check_ggn
 from minihf.testing.checks.loss import check_loss
 from minihf.testing.checks.operator import check_operator
+from minihf.testing.checks.solver import check_solver
 from minihf.testing.failure import Verdict
 from minihf.testing.planting import plant, planted_in
 
@@ -125,6 +126,8 @@ CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
     "GGN": check_ggn,
     "block": _check_block,
     "damped operator": _check_shifted,
+    "CG": lambda solve: check_solver(solve),
+    "CG, many iterations": lambda solve: check_solver(solve, sizes={"k": 7, "m": 1}),
 })  # fmt: skip
 """How a loss, an operator, a solver with a bug is checked."""
 
@@ -132,6 +135,7 @@ CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
 # The table ----------------------------------------------------------------------------------
 
 LOSSES, GAUSS_NEWTON = "minihf.losses", "minihf.curvature.ggn:GGN"
+CG = "minihf.solvers.cg:cg"
 DENSE = "minihf.ops.dense:DenseOp"
 CONV = "minihf.ops.conv:Conv2dOp"
 MAX, AVG = "minihf.ops.pool:MaxPool2dOp", "minihf.ops.pool:AvgPool2dOp"
@@ -355,6 +359,22 @@ BUGS: tuple[Bug, ...] = (
     Bug("squared error: sample with 1/N", f"{LOSSES}:SquaredError.sample",
         "dtype=z.dtype)", "dtype=z.dtype) / len(z)", "loss", "sampling",
         "the samples carry the 1/N, and must be unscaled"),
+    # Conjugate gradients
+    Bug("CG: beta upside down", CG, "rz / rz_before", "rz_before / rz", "CG", "termination", ""),
+    Bug("CG: steepest descent", CG, "rz / rz_before", "0 * rz", "CG", "termination",
+        "beta is ignored: it is steepest descent"),
+    Bug("CG: residual of the wrong sign", CG, "r -= ", "r += ", "CG", "honest", ""),
+    Bug("CG: q without its half", CG, "n = len(quadratics) - 1",
+        "n = len(quadratics) - 1; quadratics = [2 * q for q in quadratics]", "CG", "honest",
+        "q is off by a factor of 2"),
+    Bug("CG: x0 not in the residual", CG, "b.copy() if x0 is None else b - apply_A(x)", "b.copy()",
+        "CG", "products", "it reports 2 products, and made 1"),
+    Bug("CG: M only at first", CG, "z = apply_M(r)\n                rz", "z = r\n                rz",
+        "CG", "preconditioner", "with M = C C' it is not plain CG"),
+    Bug("CG: negative curvature ignored", CG, "(pAp > 0) & ", "", "CG", "trouble",
+        "with a negative eigenvalue it ends by CONVERGED, expected NEGATIVE_CURVATURE"),
+    Bug("CG: iterates not copied", CG, "iterates.append((i, x.copy()))", "iterates.append((i, x))",
+        "CG, many iterations", "honest", "was it written over?"),
     # The Gauss-Newton matrix, its blocks, damping
     Bug("GGN: no loss Hessian", f"{GAUSS_NEWTON}.product",
         "self._H_L(Rz)", "Rz", "GGN", "product", "the loss's Hessian is left out: it is J'J"),

@@ -1,6 +1,6 @@
 """Symmetric positive definite matrices with a spectrum of one's choice: food for solvers.
 
-Called by the strategies, and by tests of solvers and preconditioners.
+Called by `check_solver`, by the strategies, and by tests of solvers and preconditioners.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from minihf.backend import Array, asarray
 
-__all__ = ["SPD", "SPECTRA"]
+__all__ = ["SPD", "SPECTRA", "spd_matrix"]
 
 SPECTRA: Mapping[str, Callable[[int], np.ndarray]] = {
     "identity": np.ones,
@@ -82,9 +83,7 @@ class SPD:
     def matrix(self) -> Array:
         """The matrix, float64, exactly symmetric."""
         rng = np.random.default_rng([self.seed, 0])
-        Q = np.linalg.qr(rng.standard_normal(self.shape))[0]
-        A = Q @ (self.eigenvalues[:, None] * Q.T)
-        return asarray((A + A.T) / 2)
+        return asarray(spd_matrix(self.eigenvalues, rng))
 
     @cached_property
     def b(self) -> Array:
@@ -93,3 +92,38 @@ class SPD:
 
     def __matmul__(self, v: Array) -> Array:
         return self.matrix @ v
+
+
+def spd_matrix(eigenvalues: Any, rng: np.random.Generator) -> np.ndarray:
+    """Return Q diag(eigenvalues) Q' for a random rotation Q.
+
+    Parameters
+    ----------
+    eigenvalues : sequence of float, length n
+        Positive ones make the matrix positive definite; others are allowed.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, n)
+        On the host, float64, symmetric to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If there are no eigenvalues.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> A = spd_matrix([1.0, 2.0, 2.0], np.random.default_rng(0))
+    >>> np.linalg.eigvalsh(A).round(12), bool((A == A.T).all())
+    (array([1., 2., 2.]), True)
+    """
+    values = np.asarray(eigenvalues, dtype=np.float64).reshape(-1)
+    if not values.size:
+        raise ValueError("spd_matrix: got no eigenvalues")
+    Q, R = np.linalg.qr(rng.standard_normal((values.size, values.size)))
+    Q = Q * np.sign(np.diag(R))                          # else Q is not uniformly distributed
+    A = (Q * values) @ Q.T
+    return (A + A.T) / 2

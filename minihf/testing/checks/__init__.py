@@ -6,6 +6,7 @@ from minihf.testing.checks.network import check_layer, check_network
 from minihf.testing.checks.op import check_op
 from minihf.testing.checks.operator import check_operator
 from minihf.testing.checks.parts import check_adjoint, check_taylor
+from minihf.testing.checks.solver import check_solver
 from minihf.testing.checks.targets import draw_targets
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "check_network",
     "check_op",
     "check_operator",
+    "check_solver",
     "check_taylor",
     "draw_targets",
 ]
