@@ -196,8 +196,9 @@ def _contract(at: OptimizerCase) -> Iterator[Finding]:
     for name, array, copy in zip("xy", at.batch, (x, y), strict=True):
         yield holds(f"{name} of the batch, afterwards", np.array_equal(to_host(array), copy),
                     "step writes into the batch")  # fmt: skip
-    yield holds("params", isinstance(params, Params) and params.names == at.params.names,
-                f"step gave {type(params).__name__}, expected Params of the same names")  # fmt: skip
+    fits = isinstance(params, Params) and params.names == at.params.names
+    why = f"step gave {type(params).__name__}, expected Params of the same names"
+    yield holds("params", fits, why)
     yield holds("state", type(after) is type(state),
                 f"init gave {type(state).__name__}, step {type(after).__name__}")  # fmt: skip
     for name in ("objective", "accepted", "cases", "products", "new_objective", "problem"):
@@ -228,7 +229,7 @@ def _resume(at: OptimizerCase) -> Iterator[Finding]:
     whole, state, _ = at.updates(UPDATES, at.params, at.init())
     params, half, _ = at.updates(UPDATES // 2, at.params, at.init())
     fresh = params.with_vector(asarray(to_host(params.vector).copy()))
-    at.updates(1, at.params, at.init())  # another run: what the object remembers is that one's
+    at.updates(1, at.params, at.init())  # another run: what the object remembers is of that
     resumed, again, _ = at.updates(UPDATES - UPDATES // 2, fresh, copied(half))
     yield holds(
         "params", np.array_equal(to_host(whole.vector), to_host(resumed.vector)),
