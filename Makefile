@@ -38,7 +38,7 @@ test: $(DEV)  ## run all tests (ARGS="-k lstm" picks some)
 	$(pytest) $(ARGS)
 
 test-fast: $(DEV)  ## run the tests that take no time, with fewer examples
-	HYPOTHESIS_PROFILE=fast $(pytest) -m "not slow" $(ARGS)
+	$(pytest) --minihf-profile dev -m "not slow" $(ARGS)
 
 test-gpu: $(DEV)  ## run the tests that need a GPU, and say why if they are skipped
 	$(BIN)/pytest -m gpu -rs $(ARGS)

@@ -1,11 +1,12 @@
-"""The command line: ``minihf demo | run | bench``.
+"""The command line: ``minihf demo | run | bench | check``.
 
-Exit codes: 0 fine, 1 the run failed, 2 the command was not understood.
+Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -31,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = 1) -> int:
     print(f"minihf: {message}", file=sys.stderr)
-    return 1
+    return code
 
 
 # Commands -----------------------------------------------------------------------------------
@@ -81,6 +82,64 @@ def _bench(arguments: argparse.Namespace) -> int:
     for line in bench(arguments.rounds):
         print(line, flush=True)
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from minihf.testing import CheckFailure, load
+    from minihf.testing.recognise import recognise
+
+    if arguments.target is None:
+        return _check_installation(arguments)
+    try:
+        found = recognise(
+            load(arguments.target), arguments.x, arguments.input, dict(arguments.param)
+        )
+        print(f"{arguments.target} is {found.a_kind}" + (f"; {found.note}" if found.note else ""))
+        print(_green(str(found.check(arguments.seed, arguments.cases))))
+    except CheckFailure as failure:
+        print(_red(str(failure)))
+        return 1
+    except ValueError as error:
+        return _fail(str(error), 2)
+    return 0
+
+
+def _check_installation(arguments: argparse.Namespace) -> int:
+    from minihf.testing import CheckFailure
+    from minihf.testing.builtin import BUILTIN
+    from minihf.testing.installation import facts
+
+    for word, line in facts():
+        print(f"{word:10} {line}")
+    print(flush=True)
+    wrong = 0
+    for name, row in BUILTIN.items():
+        try:
+            verdict = row.check(seed=arguments.seed, cases=arguments.cases)
+            print(_green(f"{name:26} right in {verdict.cases} cases"), flush=True)
+        except CheckFailure as failure:
+            wrong += 1
+            print(_red(f"{name:26} wrong\n{failure}"), flush=True)
+    right = f"{len(BUILTIN) - wrong} of {len(BUILTIN)} built-in ops are right"
+    print()
+    print(_red(right) if wrong else _green(right))
+    return 1 if wrong else 0
+
+
+def _green(text: str) -> str:
+    return _coloured(text, 32)
+
+
+def _red(text: str) -> str:
+    return _coloured(text, 31)
+
+
+def _coloured(text: str, colour: int) -> str:
+    """Colour the first line, where the terminal has colours and nobody objects (no-color.org)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    first, newline, rest = text.partition("\n")
+    return f"\x1b[{colour}m{first}\x1b[0m{newline}{rest}"
 
 
 # Arguments ----------------------------------------------------------------------------------
@@ -153,6 +212,47 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=_positive(int), default=15, metavar="N",
         help="how often everything is timed, in turns (default: 15)",
     )  # fmt: skip
+
+    check = commands.add_parser(
+        "check",
+        help="check a layer, op, loss, optimizer or solver of your own; or this installation",
+        description="Find out whether the derivatives of a thing of your own are right: climb a "
+        "ladder of checks, from shapes to second derivatives, and at the first broken rung say "
+        "what is wrong, how much, in which smallest case, and probably why. Without a target, "
+        "check this installation: versions, backend, BLAS, GPU, and the built-in ops.",
+        epilog="A class, or a function, is given whole numbers named as its parameters are, and "
+        "these are names of sizes, too: for MyLayer(width, depth) write --x 'N width'. Without "
+        "--x the attribute `example` counts, else some usual shapes are tried. Exit code: 0 right, "
+        "1 wrong, 2 nothing that can be checked.",
+    )
+    check.set_defaults(run=_check)
+    check.add_argument(
+        "target", nargs="?", metavar="FILE.py:NAME",
+        help="a class, an object, or a function that makes one, in a Python file",
+    )  # fmt: skip
+    check.add_argument(
+        "--x", metavar="SHAPE",
+        help="the input's shape: 'N D', 'N T 3', 'N 2 H+4 W+4'; axes are numbers or names of sizes",
+    )  # fmt: skip
+    check.add_argument(
+        "--input", action="append", default=[], metavar="SHAPE",
+        help="for an op: the shape of a further input, 'D M'; as often as there are inputs",
+    )  # fmt: skip
+    check.add_argument(
+        "--param", action="append", default=[], type=_parameter, metavar="NAME=SHAPE",
+        help="for a function of (params, x): a parameter's shape, 'W=D M'; once for each",
+    )  # fmt: skip
+    check.add_argument(
+        "--profile", type=_profile, metavar="NAME",
+        help="how many cases: dev, ci, grade or nightly (default: $MINIHF_PROFILE, else dev)",
+    )  # fmt: skip
+    check.add_argument(
+        "--cases", type=_positive(int), metavar="N", help="how many cases (default: the profile's)"
+    )
+    check.add_argument(
+        "--seed", type=_natural, default=0, metavar="N", help="seed of the first case (default: 0)"
+    )
+    _add_backend(check)
     return parser
 
 
@@ -163,6 +263,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="seed of the initial weights and of the batches (default: 0)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    _add_backend(parser)
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", type=_backend, metavar="NAME",
         help="auto, numpy or cupy (default: $MINIHF_BACKEND, else auto)",
@@ -243,3 +347,18 @@ def _figure(text: str) -> Path:
 @_refusing
 def _backend(text: str) -> str:
     return backend.use(text).backend
+
+
+@_refusing
+def _profile(text: str) -> str:
+    from minihf.testing import use_profile
+
+    return use_profile(text).name
+
+
+@_refusing
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, shape = text.partition("=")
+    if not name or not equals:
+        raise ValueError(f"expected NAME=SHAPE such as 'W=D M', got {text!r}")
+    return name, shape

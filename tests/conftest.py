@@ -1,25 +1,16 @@
 """How many examples a property test draws, and on which arrays it computes.
 
-``HYPOTHESIS_PROFILE`` picks one; without it, ``ci``. No profile has a deadline: the first call of a
-test pays for imports and allocations, and a busy machine is not a bug.
+Without ``--minihf-profile`` the property tests draw as many as in continuous integration, while the
+checks look at few cases.
 """
 
-import os
-
 import pytest
-from hypothesis import settings
 
 import minihf as hf
 from minihf import testing
+from minihf.testing.properties import load_profile
 
-# Under CI every run draws the same examples, so that a failure belongs to the change at hand.
-# The nightly profile is there to find new ones, and stays random.
-REPRODUCIBLE = bool(os.environ.get("CI"))
-
-settings.register_profile("fast", max_examples=10, deadline=None, derandomize=REPRODUCIBLE)
-settings.register_profile("ci", max_examples=50, deadline=None, derandomize=REPRODUCIBLE)
-settings.register_profile("nightly", max_examples=500, deadline=None, derandomize=False)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+load_profile("ci")
 
 testing.install()
 

@@ -7,8 +7,17 @@ import pkgutil
 import pytest
 
 import minihf
+from minihf.testing import profile, use_profile
 
 MODULES = [info.name for info in pkgutil.walk_packages(minihf.__path__, "minihf.")]
+
+
+@pytest.fixture(autouse=True)
+def _the_profile_they_were_written_for():
+    before = profile().name
+    use_profile("dev")
+    yield
+    use_profile(before)
 
 
 @pytest.mark.parametrize("name", MODULES)

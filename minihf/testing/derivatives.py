@@ -140,15 +140,19 @@ class Remainders(NamedTuple):
         """The order in h, 2 if J v is right; infinite if the remainders are nothing but rounding.
 
         Taken at the smallest steps at which rounding does not count. A kink close to x spoils it on
-        one side, a wrong derivative on both: the better side decides.
+        one side, a wrong derivative on both: the better side decides. A wrong derivative fades into
+        the rounding by halves; what is gone from one step to the next was a kink further away.
         """
         return max(self._rate(self.forward), self._rate(self.backward))
 
     def _rate(self, remainders: np.ndarray) -> float:
-        clear = np.flatnonzero(remainders > 100 * self.noise)
+        rounding = 100 * self.noise
+        clear = np.flatnonzero(remainders > rounding)
         if len(clear) < 3:
             return np.inf
         last = remainders[clear[-3:]]
+        if clear[-1] + 1 < len(remainders) and last[-1] > 4 * rounding:
+            return np.inf
         return float(np.min(np.log2(last[:-1] / last[1:])))
 
 

@@ -62,9 +62,10 @@ def wrong_sign(evidence: Sequence[Evidence]) -> str:
 
 
 def known_mistake(evidence: Sequence[Evidence]) -> str:
-    """Look the result up among the results of mistakes that others made before."""
-    names = {e.known(e.found) if e.known else None for e in evidence}
-    return (names.pop() or "") if len(names) == 1 else ""
+    """Look the result up among those of mistakes that others made before: the first for all."""
+    said = [e.known(e.found) if e.known else None for e in evidence]
+    names = [[one] if isinstance(one, str) else one or [] for one in said]
+    return next((name for name in names[0] if all(name in others for others in names)), "")
 
 
 def factor(evidence: Sequence[Evidence]) -> str:

@@ -38,7 +38,7 @@ class Evidence:
     differences : callable, optional
         Central differences for the same, to ask whether `expected` is to blame.
     known : callable of numpy.ndarray, optional
-        Gives the name of a well-known mistake that has just this result, or None.
+        Gives the name of the well-known mistake that has just this result, or several, or None.
     """
 
     case: Case
@@ -48,7 +48,7 @@ class Evidence:
     absent: str
     axes: tuple[str, ...] = ()
     differences: Callable[[], np.ndarray] | None = None
-    known: Callable[[np.ndarray], str | None] | None = None
+    known: Callable[[np.ndarray], str | Sequence[str] | None] | None = None
 
 
 @dataclass(frozen=True)

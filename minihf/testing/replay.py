@@ -17,8 +17,8 @@ import ast
 import importlib.util
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -121,8 +121,11 @@ def written(thing: Any) -> str | None:
     for name in minihf.ops.__all__:
         if getattr(minihf.ops, name) is thing:
             return f"ops.{name}"
-    if isinstance(thing, tuple | list):
-        return _call("", [(None, entry) for entry in thing], comma=isinstance(thing, tuple))
+    if isinstance(thing, list):
+        words = [written(entry) for entry in thing]
+        return None if None in words else f"[{', '.join(map(str, words))}]"
+    if isinstance(thing, tuple):
+        return _call("", [(None, entry) for entry in thing], comma=True)
     if isinstance(thing, Mapping):
         return _call("dict", thing.items()) if all(map(str.isidentifier, thing)) else None
     home = _home(type(thing))
@@ -131,11 +134,23 @@ def written(thing: Any) -> str | None:
     if isinstance(thing, minihf.Sequential):
         layers = thing.layers.items()
         return _call(home, [(None if name.isdecimal() else name, layer) for name, layer in layers])
+    if isinstance(thing, minihf.Residual):
+        shortcut = [] if thing.shortcut is None else [(None, thing.shortcut)]
+        return _call(home, [(None, thing.body), *shortcut])
     if is_dataclass(thing):
-        return _call(home, [(f.name, getattr(thing, f.name)) for f in fields(thing) if f.init])
+        return _call(home, _given(thing))
     said, name = repr(thing), type(thing).__name__
     text = home + said.removeprefix(name)
     return text if said.startswith(f"{name}(") and _can_be_read(text) else None
+
+
+def _given(thing: Any) -> Iterator[tuple[str | None, Any]]:
+    """Yield the arguments that a dataclass was made with: the needed ones, and what is special."""
+    for place in fields(thing):
+        default = place.default if place.default_factory is MISSING else place.default_factory()
+        value = getattr(thing, place.name)
+        if place.init and (default is MISSING or repr(value) != repr(default)):
+            yield None if default is MISSING and not place.kw_only else place.name, value
 
 
 def _can_be_read(text: str) -> bool:

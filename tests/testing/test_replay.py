@@ -32,7 +32,7 @@ THINGS = [
 ]
 
 
-@pytest.mark.parametrize("thing", THINGS, ids=repr)
+@pytest.mark.parametrize("thing", THINGS, ids=lambda thing: type(thing).__name__)
 def test_what_is_written_is_read_back_as_it_was(thing):
     line = written(thing)
     assert repr(read(line)) == repr(thing)
