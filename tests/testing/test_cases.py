@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from minihf.testing import PROFILES, cases
 from minihf.testing.cases import Case, plan, profile, shrink, use_profile
 
+TWO = ("N", "D")
+
 
 @pytest.fixture(autouse=True)
 def same_profile_afterwards(monkeypatch):
@@ -24,12 +26,12 @@ def test_different_sizes_come_first_then_ones_then_each_one_alone():
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_profile_says_how_many_and_how_large(name):
     use_profile(name)
-    drawn = plan("ND")
+    drawn = plan(TWO)
     assert len(drawn) == PROFILES[name].cases
     assert {case.seed for case in drawn} == set(range(len(drawn)))
     sizes = {size for case in drawn for size in case.sizes.values()}
     assert sizes <= set(range(1, max(3, PROFILES[name].largest) + 1))
-    assert plan("ND") == drawn
+    assert plan(TWO) == drawn
 
 
 def test_the_environment_chooses_unless_a_call_did(monkeypatch):
@@ -43,9 +45,9 @@ def test_the_environment_chooses_unless_a_call_did(monkeypatch):
 
 
 def test_all_sizes_given_is_one_case_and_some_are_held():
-    assert plan("ND", {"N": 4, "D": 7}, seed=9) == [Case({"N": 4, "D": 7}, 9)]
-    assert {case.sizes["N"] for case in plan("ND", {"N": 4})} == {4}
-    assert len({case.sizes["D"] for case in plan("ND", {"N": 4})}) > 1
+    assert plan(TWO, {"N": 4, "D": 7}, seed=9) == [Case({"N": 4, "D": 7}, 9)]
+    assert {case.sizes["N"] for case in plan(TWO, {"N": 4})} == {4}
+    assert len({case.sizes["D"] for case in plan(TWO, {"N": 4})}) > 1
     assert [case.sizes for case in plan((), count=2)] == [{}, {}]
 
 
@@ -59,7 +61,7 @@ def test_all_sizes_given_is_one_case_and_some_are_held():
 )
 def test_sizes_that_do_not_fit_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
-        plan("ND", sizes)
+        plan(TWO, sizes)
 
 
 @given(
