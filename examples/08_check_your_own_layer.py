@@ -25,7 +25,7 @@ class SwishOp(Op):
 
     def rop(self, residuals, *R):
         x, w, v, s, ds = residuals
-        Rx, Rw, Rv = (np.zeros(1) if r is None else r for r in R)
+        Rx, Rw, Rv = (x.dtype.type(0) if r is None else r for r in R)
         return Rw * x * s + w * (Rx * s + x * ds * (v * Rx + x * Rv))
 
     def vjp(self, residuals, u, needs):
@@ -35,7 +35,7 @@ class SwishOp(Op):
 
     def rvjp(self, residuals, R, u, Ru, needs):
         x, w, v, s, ds = residuals
-        Rx, Rw, Rv, Ru = (np.zeros(1) if r is None else r for r in (*R, Ru))
+        Rx, Rw, Rv, Ru = (x.dtype.type(0) if r is None else r for r in (*R, Ru))
         Rs = ds * (v * Rx + x * Rv)
         a, Ruw = u * w * x * ds, Ru * w + u * Rw
         Ra = (Ruw * x + u * w * Rx) * ds + u * w * x * (1 - 2 * s) * Rs

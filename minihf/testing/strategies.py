@@ -69,9 +69,8 @@ def networks(
     --------
     >>> from hypothesis import find
     >>> from minihf.testing.strategies import networks
-    >>> net = find(networks(), lambda net: len(net.layers) > 1)
-    >>> [type(layer).__name__ for layer in net.layers.values()]
-    ['Dense', 'Tanh']
+    >>> len(find(networks(), lambda net: len(net.layers) > 1).layers)
+    2
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds:
