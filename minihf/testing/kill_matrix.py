@@ -82,7 +82,9 @@ def kill_matrix(bugs: Sequence[Bug] = BUGS) -> KillMatrix:
     >>> from minihf.testing.planted import BUGS
     >>> matrix = kill_matrix([bug for bug in BUGS if bug.name.startswith("log")])
     >>> [name for name, hit in zip(matrix.columns, matrix.killed[0]) if hit]
-    ['complex step']
+    ['complex step', 'ones']
+    >>> matrix.missed_by("differences")
+    ['log: epsilon in the slope']
     """
     rungs: list[str] = []
     hits: list[set[str]] = []
