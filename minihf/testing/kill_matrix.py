@@ -83,6 +83,8 @@ def kill_matrix(bugs: Sequence[Bug] = BUGS) -> KillMatrix:
     >>> matrix = kill_matrix([bug for bug in BUGS if bug.name.startswith("log")])
     >>> [name for name, hit in zip(matrix.columns, matrix.killed[0]) if hit]
     ['complex step', 'ones']
+    >>> matrix.missed_by("differences")
+    ['log: epsilon in the slope']
     """
     rungs: list[str] = []
     hits: list[set[str]] = []

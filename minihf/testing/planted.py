@@ -18,11 +18,13 @@ import numpy as np
 
 from minihf.curvature import GGN
 from minihf.op import Op
+from minihf.optim import FixedStep, HessianFree
 from minihf.partition import Partition
 from minihf.testing.builtin import BUILTIN, Row
 from minihf.testing.checks.curvature import check_ggn
 from minihf.testing.checks.loss import check_loss
 from minihf.testing.checks.operator import check_operator
+from minihf.testing.checks.optimizer import check_optimizer
 from minihf.testing.checks.solver import check_solver
 from minihf.testing.failure import Verdict
 from minihf.testing.planting import plant, planted_in
@@ -127,9 +129,12 @@ CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
     "block": _check_block,
     "damped operator": _check_shifted,
     "CG": lambda solve: check_solver(solve),
+    "SGD": lambda opt: check_optimizer(opt(lr=0.05, momentum=0.9)),
+    "HessianFree": lambda opt: check_optimizer(opt(step_rule=FixedStep(0.1))),
+    "step rule": lambda rule: check_optimizer(HessianFree(step_rule=rule())),
     "CG, many iterations": lambda solve: check_solver(solve, sizes={"k": 7, "m": 1}),
 })  # fmt: skip
-"""How a loss, an operator, a solver with a bug is checked."""
+"""How a loss, an operator, a solver, an optimizer with a bug is checked."""
 
 
 # The table ----------------------------------------------------------------------------------
@@ -392,8 +397,8 @@ BUGS: tuple[Bug, ...] = (
     Bug("GGN: forward twice", f"{GAUSS_NEWTON}.product",
         "Rz = self.lin.jvp(v, block)", "self.lin.jvp(v, block); Rz = self.lin.jvp(v, block)",
         "GGN", "cost", "something is computed again"),
-    Bug("partition: pieces begin at 0", "minihf.partition:Block.of_names",
-        "slice(start, start + size)", "slice(0, size)", "block", "product", ""),
+    Bug("partition: parameters backwards", "minihf.partition:Block.of_names",
+        "in parameters:", "in reversed(parameters):", "block", "product", ""),
     Bug("partition: entries backwards", "minihf.partition:Block.of_indices",
         "asarray(indices[first:last] - slot.where.start)",
         "asarray((indices[first:last] - slot.where.start)[::-1].copy())", "block", "blocks", ""),
@@ -402,5 +407,22 @@ BUGS: tuple[Bug, ...] = (
         "only the diagonal is wrong"),
     Bug("damping: scaled by A", "minihf.curvature.operator:Shifted.__matmul__",
         "self.A @ v", "self.A @ v * (1 + self.shift)", "damped operator", "dense", ""),
+    # Optimizers
+    Bug("SGD: uphill", "minihf.optim.first_order:SGD.step",
+        "state.velocity - self.lr * g", "state.velocity + self.lr * g", "SGD", "descent",
+        "the objective does not fall"),
+    Bug("SGD: writes into its state", "minihf.optim.first_order:SGD.step",
+        "velocity = self.momentum * state.velocity - self.lr * g",
+        "velocity = state.velocity; velocity *= self.momentum; velocity -= self.lr * g",
+        "SGD", "contract", "step writes into the state that it was given"),
+    Bug("SGD: moves by a NaN", "minihf.optim.first_order:SGD.step",
+        "if not _finite(value, g)", "if False", "SGD", "bad numbers",
+        "the parameters move where the objective is not finite"),
+    Bug("HessianFree: the gradient's sign", "minihf.optim.hessian_free:HessianFree._solve",
+        "-g[block.index]", "g[block.index]", "HessianFree", "descent",
+        "the objective does not fall"),
+    Bug("fixed step: the old objective is reported", "minihf.optim.steps:FixedStep.__call__",
+        "1.0, after, whole", "1.0, here.objective, whole", "step rule", "honest",
+        "at the new parameters it is"),
 )  # fmt: skip
 """All of them."""

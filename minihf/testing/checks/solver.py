@@ -338,7 +338,7 @@ def _preconditioner(at: SolverCase) -> Iterator[Finding]:
         "first",
     )  # fmt: skip
     C = spd_matrix(1 + at.rng.random(at.n) / 2, np.random.default_rng(at.case.seed))
-    for i in range(1, at.k + 1):
+    for i in range(1, min(at.k, 3) + 1):  # later ones drift apart by rounding, alpha and beta tell
         x = to_host(at.run(M=Counted(C @ C), max_iters=i).x)
         right = C @ to_host(at.run(Counted(C @ at.A @ C), b=C @ at.b, max_iters=i).x)
         yield Finding(
