@@ -259,3 +259,9 @@ def test_the_case_is_as_small_as_it_goes_and_can_be_run_again():
     assert said.case.sizes == {"k": 2, "m": 1}
     with pytest.raises(CheckFailure, match="M is ignored"):
         replay(said.reproducer)
+
+
+def test_so_many_eigenvalues_that_rounding_counts_are_refused():
+    assert check_solver(hf.cg, sizes={"k": 8, "m": 2}).cases == 1
+    with pytest.raises(ValueError, match="k is 9; with more than 8 distinct eigenvalues"):
+        check_solver(hf.cg, sizes={"k": 9, "m": 1})

@@ -41,6 +41,7 @@ __all__ = ["ENDED", "SolverCase", "check_solver"]
 
 ENDED = 1e-8     # CG loses orthogonality: up to 1e-9 in 1800 cases of at most 36 unknowns
 CONDITION = 100.0
+MOST = 8         # distinct eigenvalues for which that holds
 FIELDS = ("x", "iterates", "quadratics", "residuals", "n_products", "reason")
 
 
@@ -70,6 +71,8 @@ def check_solver(
     ------
     CheckFailure
         At the first broken rung.
+    ValueError
+        If k is above 8, where rounding counts.
 
     Examples
     --------
@@ -88,6 +91,11 @@ def check_solver(
     honest; q has the wrong sign
     """
     __tracebackhide__ = True
+    if (sizes or {}).get("k", 1) > MOST:
+        raise ValueError(
+            f"check_solver: k is {(sizes or {})['k']}; with more than {MOST} distinct eigenvalues "
+            "rounding keeps even right conjugate gradients from ending after k iterations"
+        )
     return climb(
         getattr(solve, "__name__", type(solve).__name__),
         RUNGS,
