@@ -148,7 +148,10 @@ def made(op: Any, sizes: Mapping[str, int]) -> Op:
             f"check_op: {op!r} wants {', '.join(unknown)}; the shapes name "
             f"{', '.join(sizes) or 'no sizes'}"
         )
-    return op(**{name: sizes[name] for name in wanted if name in sizes})
+    it = op(**{name: sizes[name] for name in wanted if name in sizes})
+    if not isinstance(it, Op):
+        raise ValueError(f"check_op: {op!r} made {it!r}, which is no op")
+    return it
 
 
 class OpCase:
