@@ -126,7 +126,7 @@ def _failure(
     if smallest.evidence is not None:
         shown = smallest.evidence()
         size = float(np.linalg.norm(np.ravel(shown.expected)))
-        error = error_of(shown.found, shown.expected, size) if size else error
+        error = error_of(shown.found, shown.expected, size)
     return CheckFailure(
         what=what,
         rung=rung.name,

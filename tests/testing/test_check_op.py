@@ -79,6 +79,35 @@ def test_a_tangent_without_effect_is_right_if_it_is_zero():
     assert failure(NotZero(), "N", "N").error == np.inf
 
 
+class UnitVectors(Op):
+    """y = x / |x| along the last axis: for single numbers all derivatives cancel to rounding."""
+
+    def forward(self, x):
+        n = np.sqrt((x * x).sum(-1, keepdims=True))
+        return x / n, (x, n)
+
+    def rop(self, residuals, Rx):
+        x, n = residuals
+        return Rx / n - x * (x * Rx).sum(-1, keepdims=True) / n**3
+
+    def vjp(self, residuals, u, needs):
+        return (self.rop(residuals, u),)
+
+    def rvjp(self, residuals, Rinputs, u, Ru, needs):
+        (x, n), (Rx,) = residuals, Rinputs
+        Rux = 0 * x if Ru is None else self.rop(residuals, Ru)
+        if Rx is not None:
+            xR, xu, uR = ((a * b).sum(-1, keepdims=True) for a, b in ((x, Rx), (x, u), (u, Rx)))
+            Rux = Rux - (u * xR + Rx * xu + x * uR) / n**3 + 3 * x * xu * xR / n**5
+        return (Rux,)
+
+
+@pytest.mark.parametrize("sizes", [{"N": 1, "D": 1}, {"N": 3, "D": 1}, {"N": 2, "D": 3}], ids=str)
+def test_what_cancels_to_rounding_is_not_accused(sizes):
+    for seed in range(30):
+        check_op(UnitVectors(), "N D", sizes=sizes, seed=seed)
+
+
 @pytest.mark.parametrize("op", [Tanh(), Scale()])
 def test_one_number_is_enough(op):
     check_op(op, "")

@@ -30,6 +30,7 @@ from minihf.op import Op
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks.parts import ADJOINT, RATE
 from minihf.testing.derivatives import (
+    EPS,
     central_difference_jvp,
     complex_step_jvp,
     dense_matrix,
@@ -43,6 +44,8 @@ from minihf.testing.shapes import Shape, names_of, shape
 __all__ = ["DOMAINS", "EXACT", "RUNGS", "OpCase", "check_op"]
 
 EXACT = 1e-10  # the complex step is good to 1e-15; conditioning costs a rule some digits of its own
+ROUNDING = 64 * EPS  # what is left where terms of ordinary size cancel
+SMALL = 1e-3  # drawn numbers are seldom smaller; given ones are taken for this large
 
 DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "real": lambda x: x,
@@ -149,7 +152,7 @@ def made(op: Any, sizes: Mapping[str, int]) -> Op:
             f"{', '.join(sizes) or 'no sizes'}"
         )
     it = op(**{name: sizes[name] for name in wanted if name in sizes})
-    if not isinstance(it, Op):
+    if not hasattr(it, "forward"):
         raise ValueError(f"check_op: {op!r} made {it!r}, which is no op")
     return it
 
@@ -196,6 +199,29 @@ class OpCase:
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
             names = [f"input {i}" for i in range(len(self.x))]
         return [(i, names[i]) for i, live in enumerate(self.all) if live]
+
+    @cached_property
+    def rounding(self) -> dict[str, float]:
+        """Return how large rounding may be in what rop, vjp and rvjp give.
+
+        Where terms cancel to zero, as in x / |x| for a single number, nothing else is left. The
+        output is good to its last digits, a derivative of it to those of output / x.
+        """
+        per_x = max(self._per_x(i) for i, _ in self.inputs)
+        of_rop = ROUNDING * _norm(self.y) * per_x
+        of_vjp = max(_norm(self.u), _norm(self.Ru)) * of_rop
+        return {"rop": of_rop, "vjp": of_vjp, "rvjp": of_vjp * per_x}
+
+    def _per_x(self, i: int) -> float:
+        """Return the largest tangent over x of input i, where x is no unusually small number."""
+        x, R = (np.abs(np.ravel(to_host(array))) for array in (self.x[i], self.R[i]))
+        return float(((1 + R) / np.maximum(x, SMALL)).max(initial=1.0))
+
+    def error(
+        self, rule: str, found: np.ndarray, right: np.ndarray, scale: float, limit: float
+    ) -> float:
+        """Return the relative error: within the limit if it is no more than rounding may be."""
+        return error_of(found, right, max(scale, self.rounding[rule] / limit))
 
     def alone(self, i: int, R: Sequence[Array] | None = None) -> list[Array | None]:
         """Return the tangent of input i, and None for the others."""
@@ -329,7 +355,7 @@ def _complex_step(at: OpCase) -> Iterator[Finding]:
     everything = to_host(at.rop(at.R))
     parts = [to_host(at.rop(at.alone(i))) for i, _ in at.inputs]
     scale = sum(_norm(part) for part in parts)
-    error = error_of(everything, np.sum(parts, axis=0), scale)
+    error = at.error("rop", everything, np.sum(parts, axis=0), scale, EXACT)
     yield Finding(
         "R{output} along all tangents together", error, EXACT,
         "each tangent alone is right, together they are not: rop is not the sum of its terms",
@@ -355,7 +381,8 @@ def _same_jvp(at: OpCase, where: str, i: int, name: str) -> Finding:
             known=_known(at, lambda op: op.rop(_residuals(op, at), *R)),
         )  # fmt: skip
 
-    return Finding(where, error_of(found, right, scale), EXACT, evidence=evidence)
+    error = at.error("rop", found, right, scale, EXACT)
+    return Finding(where, error, EXACT, evidence=evidence)
 
 
 def _adjoint(at: OpCase) -> Iterator[Finding]:
@@ -364,6 +391,7 @@ def _adjoint(at: OpCase) -> Iterator[Finding]:
         Ry, c = to_host(at.rop(at.alone(i))), to_host(cotangents[i])
         u, R = to_host(at.u), to_host(at.R[i])
         scale = _norm(u) * _norm(Ry) + _norm(c) * _norm(R)
+        scale = max(scale, at.rounding["vjp"] / ADJOINT)
         gap = abs(float(np.vdot(u, Ry) - np.vdot(c, R)))
 
         def evidence(i: int = i, name: str = name, c: np.ndarray = c) -> Evidence:
@@ -391,7 +419,7 @@ def _needs(at: OpCase) -> Iterator[Finding]:
             yield holds(where, len(alone) == len(at.x), f"{rule} must return one per input")
             one, other = (_array(c[i], at.x[i]) for c in (alone, together))
             yield Finding(
-                where, error_of(one, other, _norm(other)), ADJOINT,
+                where, at.error(rule, one, other, _norm(other), ADJOINT), ADJOINT,
                 f"{rule} gives another cotangent of `{name}` when no other is asked for",
             )  # fmt: skip
     if at.op.writes_into:
@@ -401,8 +429,9 @@ def _needs(at: OpCase) -> Iterator[Finding]:
         for i, name in at.inputs:
             one, other = (_array(c[i], at.x[i]) for c in (into, plain))
             yield Finding(
-                f"the cotangent of {name} in vjp, with out", error_of(one, other, _norm(other)),
-                ADJOINT, f"vjp gives another cotangent of `{name}` when it has where to write it",
+                f"the cotangent of {name} in vjp, with out",
+                at.error("vjp", one, other, _norm(other), ADJOINT), ADJOINT,
+                f"vjp gives another cotangent of `{name}` when it has where to write it",
             )  # fmt: skip
 
 
@@ -439,7 +468,8 @@ def _second_order(at: OpCase) -> Iterator[Finding]:
             scale = sum(_norm(part) for part in parts)
             yield Finding(
                 f"R{{cotangent of {name}}} along {label}",
-                error_of(_array(together[i], at.x[i]), np.sum(parts, axis=0), scale), EXACT,
+                at.error("rvjp", _array(together[i], at.x[i]), np.sum(parts, axis=0), scale, EXACT),
+                EXACT,
                 "each tangent alone is right, together they are not: rvjp is not the sum of its "
                 "terms",
             )  # fmt: skip
@@ -461,7 +491,8 @@ def _same_rvjp(
             known=_known(at, again),
         )  # fmt: skip
 
-    where, error = f"R{{cotangent of {name}}} along {label}", error_of(found, right, scale)
+    where = f"R{{cotangent of {name}}} along {label}"
+    error = at.error("rvjp", found, right, scale, EXACT)
     return Finding(where, error, EXACT, evidence=evidence)
 
 
@@ -480,7 +511,8 @@ def _linearity(at: OpCase) -> Iterator[Finding]:
             if together is not None:
                 parts = [np.asarray(0.0) if p is None else to_host(p) for p in (one, other)]
                 scale = _norm(parts[0]) + a * _norm(parts[1])
-                error = error_of(to_host(together), parts[0] + a * parts[1], scale)
+                kind = rule.split()[0]
+                error = at.error(kind, to_host(together), parts[0] + a * parts[1], scale, ADJOINT)
                 yield Finding(rule, error, ADJOINT, f"{rule} is not linear in what it is given")
     zeros = [0 * x if live else None for x, live in zip(at.x, at.all, strict=True)]
     nothing = [("rop", at.rop(zeros))]
@@ -539,8 +571,8 @@ def _array(c: Array | None, like: Array) -> np.ndarray:
     return np.zeros(like.shape) if c is None else to_host(c)
 
 
-def _norm(x: np.ndarray) -> float:
-    return float(np.linalg.norm(np.ravel(x)))
+def _norm(x: Any) -> float:
+    return float(np.linalg.norm(np.ravel(to_host(x))))
 
 
 def _residuals(op: Op, at: OpCase) -> Any:
