@@ -102,8 +102,12 @@ def plan(
     Raises
     ------
     ValueError
-        If `sizes` are not those of the names, or not whole numbers from 1.
+        If `sizes` are not those of the names, or not whole numbers from 1; likewise `count`, and
+        `seed` from 0.
     """
+    for what, number, least in (("cases", count, 1), ("seed", seed, 0)):
+        if number is not None and not (isinstance(number, int | np.integer) and number >= least):
+            raise ValueError(f"{what} must be a whole number from {least}, got {number!r}")
     given = dict(sizes or {})
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -126,7 +130,7 @@ def plan(
         drawn.append({name: int(rng.integers(1, largest + 1)) for name in free})
     return [
         Case({name: (given | some)[name] for name in names}, seed + i)
-        for i, some in enumerate(drawn[: max(count, 1)])
+        for i, some in enumerate(drawn[:count])
     ]
 
 

@@ -163,8 +163,8 @@ class CheckFailure(AssertionError):
             rows.append(("found", _numbers(self.found)))
             rows.append(("expected", _numbers(self.expected)))
         rows.append(("diagnosis", self.diagnosis or "nothing simple; begin with this small case"))
-        if self.reproducer:
-            rows.append(("again", f"minihf.testing.replay({self.reproducer!r})"))
+        line = f"minihf.testing.replay({self.reproducer!r})" if self.reproducer else NO_LINE
+        rows.append(("again", line))
         held = f" (held: {', '.join(self.passed)})" if self.passed else ""
         lines = [f"{self.what}: broken at rung {len(self.passed) + 1}, {self.rung}: {self.says}"]
         return "\n".join([lines[0] + held, *(f"  {name:10} {text}" for name, text in rows)])
@@ -174,6 +174,11 @@ class CheckFailure(AssertionError):
             self.what, self.rung, self.says, self.where, self.error, self.limit, self.case,
             self.diagnosis, self.reproducer, self.found, self.expected, self.passed,
         )  # fmt: skip
+
+
+NO_LINE = (
+    "no line: what was checked has no repr that makes it again; pass its class, or give it one"
+)
 
 
 def _numbers(x: np.ndarray) -> str:

@@ -71,6 +71,8 @@ def shape(written: Any) -> Shape:
     """
     if isinstance(written, Shape):
         return written
+    if not isinstance(written, str | tuple | list):
+        raise ValueError(f"a shape is a text such as 'N D', or a tuple, got {written!r}")
     tokens = written.split() if isinstance(written, str) else [str(axis) for axis in written]
     axes = []
     for token in tokens:

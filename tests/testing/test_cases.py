@@ -84,3 +84,17 @@ def test_shrinking_keeps_a_case_that_alone_fails():
     start = Case({"N": 3}, 8)
     assert shrink(start, lambda case: case == start) == start
     assert str(start) == "N = 3, seed 8"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 2.5}, "cases must be a whole number from 1, got 2.5"),
+        ({"count": 0}, "cases must be a whole number from 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number from 0, got -1"),
+        ({"seed": "a"}, "seed must be a whole number from 0, got 'a'"),
+    ],
+)
+def test_numbers_of_cases_and_seeds_are_whole(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(TWO, **options)

@@ -219,3 +219,12 @@ def test_a_size_that_nobody_names_is_refused():
 def test_an_input_that_does_not_fit_says_what_the_layer_said():
     with pytest.raises(CheckFailure, match="it raised ValueError: Dense: x has 1 features, W exp"):
         check_layer(hf.Dense(3, 2), "N D")
+
+
+def test_what_a_check_cannot_do_without_is_asked_for():
+    with pytest.raises(ValueError, match='check_layer: x needs an axis of cases, such as "N D"'):
+        check_layer(Scale, "")
+    with pytest.raises(ValueError, match="needs the shapes of its parameters, such as params="):
+        check_network(tied, "N D")
+    with pytest.raises(ValueError, match="a shape is a text such as 'N D', or a tuple, got 3"):
+        check_network(tied, "N D", params={"W": 3})

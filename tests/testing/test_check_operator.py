@@ -141,7 +141,7 @@ WRONG = {
     "rectangle": (J, {}, "symmetry", "a symmetric matrix is square"),
     "indefinite": (SYMMETRIC, {}, "psd", "an eigenvalue is negative: "),
     "negative": (-SPD, {}, "psd", "none is positive: A has the wrong sign"),
-    "large": (-np.eye(100), {}, "psd", "v'A v is negative"),
+    "large": (-np.eye(100), {}, "psd", "an eigenvalue is negative"),
     "sign": (-J, {"dense": J, "symmetric": False}, "dense", "A has the wrong sign"),
     "transposed": (J[:4].T, {"dense": J[:4], "symmetric": False}, "dense", "A is transposed"),
     "twice": (2 * SPD, {"dense": SPD}, "dense", "A is off by a factor of 2"),
@@ -173,3 +173,20 @@ def test_what_does_not_fit_is_refused():
         check_operator(lambda v: v)
     with pytest.raises(ValueError, match=r"dense has shape \(5, 4\), the operator \(4, 4\)"):
         check_operator(SPD, dense=J)
+
+
+@pytest.mark.parametrize("few", [1, 20])
+def test_a_negative_eigenvalue_among_many_columns_is_found(few):
+    right = np.linspace(0.01, 1, 150)
+    check_operator(np.diag(right))
+    check_operator(np.diag(np.r_[right, np.zeros(few)]))
+    with pytest.raises(CheckFailure, match=r"an eigenvalue is negative: -0\.1 next to 1"):
+        check_operator(np.diag(np.r_[right, -0.1 * np.ones(few)]))
+
+
+def test_numbers_that_are_not_finite_are_named():
+    bad = np.diag([np.nan, 1.0])
+    with pytest.raises(CheckFailure, match="A v is not finite, for a finite v"):
+        check_operator(bad)
+    with pytest.raises(ValueError, match="dense holds NaN or infinity"):
+        check_operator(np.eye(2), dense=bad)

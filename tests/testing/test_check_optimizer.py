@@ -142,3 +142,9 @@ def test_a_wrong_optimizer_breaks_at_its_rung_and_is_told_why(kind, rung, diagno
     assert caught.value.rung == rung
     assert diagnosis in caught.value.diagnosis
     assert all(size <= 2 for size in caught.value.case.sizes.values())
+
+
+@pytest.mark.parametrize("thing", [hf.SGD, None, "sgd"])
+def test_what_is_no_optimizer_is_refused_in_one_line(thing):
+    with pytest.raises(ValueError, match="is no optimizer; expected an object with init and step"):
+        check_optimizer(thing)

@@ -197,6 +197,9 @@ class LossCase:
         """Multiply a tangent by ``hessian(z, y)``."""
         with calling("hessian"):
             product = self.loss.hessian(self.z if z is None else z, self.y if y is None else y)
+            if not callable(product):
+                kind = type(product).__name__
+                raise TypeError(f"hessian must return a function of Rz, and returned {kind}")
         with calling("the map that hessian returns"):
             return product(R)
 

@@ -167,6 +167,13 @@ def _check(
     given_x = x if callable(x) else shape(x)
     shapes = {name: shape(written) for name, written in (params or {}).items()}
     drawn = [given_x] if isinstance(given_x, Shape) else []
+    if isinstance(given_x, Shape) and not given_x.axes:
+        raise ValueError(f'{check}: x needs an axis of cases, such as "N D"')
+    if not params and sizes_wanted(net, _is_layer)[:2] == ("params", "x"):
+        raise ValueError(
+            f"{check}: a function of (params, x) needs the shapes of its parameters, such as "
+            'params={"W": "D M"}'
+        )
     names = names_of([*drawn, *shapes.values()])
     wanted = () if params else sizes_wanted(net, _is_layer)
     names += tuple(name for name in wanted if name not in names)

@@ -35,6 +35,9 @@ from minihf.testing.replay import reproducer
 
 __all__ = ["RUNGS", "OperatorCase", "check_operator", "wrong_places"]
 
+STEPS = 40  # of Lanczos, where there are more columns: outliers show first
+LANCZOS = 1e-10  # a Ritz value is good to that, next to the largest
+SMALLEST = 1e-12  # of a new Lanczos vector: below, the space is exhausted
 SMALL = 64  # columns up to which an operator is written down to look at all eigenvalues
 
 
@@ -94,6 +97,8 @@ def check_operator(
         raise ValueError(
             f"check_operator: dense has shape {np.shape(to_host(dense))}, the operator {shape}"
         )
+    if dense is not None and not np.isfinite(to_host(dense)).all():
+        raise ValueError("check_operator: dense holds NaN or infinity: nothing can be like it")
     usual = {"symmetric": (True, symmetric), "psd": (True, psd), "n": (None, n)}
     options = {name: value for name, (default, value) in usual.items() if value != default}
     return climb(
@@ -129,9 +134,9 @@ class OperatorCase:
         self.dtype = dtype if dtype.kind == "f" else np.dtype(np.float64)
         self.precision = float(np.finfo(self.dtype).eps) / EPS
         rng = case.rng()
-        self.v, self.w = (self._vector(rng.standard_normal(self.shape[1])) for _ in range(2))
+        self.v, self.w = (self.vector(rng.standard_normal(self.shape[1])) for _ in range(2))
 
-    def _vector(self, x: np.ndarray) -> Array:
+    def vector(self, x: np.ndarray) -> Array:
         """Bring a vector to where the operator computes: NumPy's and SciPy's stay on the host."""
         of_the_host = type(self.A).__module__.split(".")[0] in ("numpy", "scipy")
         return x.astype(self.dtype) if of_the_host else asarray(x, dtype=self.dtype)
@@ -147,12 +152,14 @@ class OperatorCase:
 
     def columns(self) -> np.ndarray:
         """Write the operator down."""
-        return np.stack([self.product(self._vector(e)) for e in np.eye(self.shape[1])], axis=1)
+        return np.stack([self.product(self.vector(e)) for e in np.eye(self.shape[1])], axis=1)
 
 
 def _contract(at: OperatorCase) -> Iterator[Finding]:
     call = Call(f"{at.name} @ v", lambda: at(at.v), at.shape[:1], at.dtype, lambda: at(at.w))
     yield from keeps([call], {"v": at.v})
+    finite = bool(np.isfinite(at.product(at.v)).all())
+    yield holds(f"{at.name} @ v", finite, f"{at.name} v is not finite, for a finite v")
 
 
 def _linearity(at: OperatorCase) -> Iterator[Finding]:
@@ -202,6 +209,14 @@ def _psd(at: OperatorCase) -> Iterator[Finding]:
             "the lowest eigenvalue", error_of(np.array(min(low, 0.0)), np.array(0.0), largest),
             limit, f"an eigenvalue is negative: {low:.3g} next to {high:.3g}{sign}",
         )  # fmt: skip
+    else:
+        low, high = _extreme_eigenvalues(at)
+        largest = max(abs(low), abs(high))
+        yield Finding(
+            "the lowest eigenvalue, by Lanczos",
+            error_of(np.array(min(low, 0.0)), np.array(0.0), largest), max(limit, LANCZOS),
+            f"an eigenvalue is negative: {low:.3g} next to {high:.3g}",
+        )  # fmt: skip
     for x in (at.v, at.w):
         v, Av = np.asarray(to_host(x), np.float64), at.product(x)
         form, scale = float(v @ Av), _norm(v) * _norm(Av)
@@ -209,6 +224,24 @@ def _psd(at: OperatorCase) -> Iterator[Finding]:
             f"v'{at.name} v", error_of(np.array(min(form, 0.0)), np.array(0.0), scale), limit,
             f"v'A v is negative: {form:.3g}, with |v| |A v| = {scale:.3g}",
         )  # fmt: skip
+
+
+def _extreme_eigenvalues(at: OperatorCase) -> tuple[float, float]:
+    """Return the lowest and the highest of Lanczos' Ritz values: bounds from inside."""
+    n = at.shape[0]
+    q = np.asarray(to_host(at.v), np.float64)
+    Q = [q / _norm(q)]
+    for _ in range(min(n, STEPS) - 1):
+        r = at.product(at.vector(Q[-1]))
+        for _ in range(2):                              # twice is enough to stay orthogonal
+            r = r - sum((p @ r) * p for p in Q)
+        if _norm(r) <= SMALLEST * n:
+            break
+        Q.append(r / _norm(r))
+    basis = np.stack(Q)
+    AQ = np.stack([at.product(at.vector(q)) for q in Q])
+    values = np.linalg.eigvalsh((basis @ AQ.T + AQ @ basis.T) / 2)
+    return float(values[0]), float(values[-1])
 
 
 def _dense(at: OperatorCase) -> Iterator[Finding]:

@@ -67,6 +67,8 @@ def check_optimizer(
     ------
     CheckFailure
         At the first broken rung.
+    ValueError
+        If `opt` is a class, or has no init and step.
 
     Examples
     --------
@@ -85,6 +87,11 @@ def check_optimizer(
     descent; the objective does not fall in 2
     """
     __tracebackhide__ = True
+    if isinstance(opt, type) or not (hasattr(opt, "init") and hasattr(opt, "step")):
+        raise ValueError(
+            f"check_optimizer: {opt!r} is no optimizer; expected an object with init and step, "
+            "such as hf.SGD(lr=0.1)"
+        )
     return climb(
         type(opt).__name__,
         RUNGS,
