@@ -108,6 +108,25 @@ def test_what_cancels_to_rounding_is_not_accused(sizes):
         check_op(UnitVectors(), "N D", sizes=sizes, seed=seed)
 
 
+class ForgetsLargeNumbers(Scale):
+    def rop(self, residuals, Rx):
+        return np.where(np.abs(residuals) > 4, 0, super().rop(residuals, Rx))
+
+    def forward(self, x):
+        return super().forward(x)[0], x
+
+    def vjp(self, residuals, u, needs):
+        return super().vjp(None, u, needs)
+
+
+def test_a_wide_domain_looks_where_others_do_not():
+    check_op(ForgetsLargeNumbers(), "N D")
+    check_op(Tanh(), "N D", domain="wide")
+    found = failure(ForgetsLargeNumbers(), "N D", domain="wide")
+    assert found.rung == "complex step"
+    assert "domain='wide'" in found.reproducer
+
+
 @pytest.mark.parametrize("op", [Tanh(), Scale()])
 def test_one_number_is_enough(op):
     check_op(op, "")

@@ -82,7 +82,7 @@ def check_loss(
         ``"like z"``, ``"unit"`` (in [0, 1)), ``"labels"``, or a function (rng, z) -> y. Without it,
         the first of these kinds that the loss's value accepts.
     domain : str
-        Where z is drawn: ``"real"``, ``"positive"`` or ``"off zero"``.
+        Where z is drawn, as for `check_op`.
     convex : bool
         Whether the Hessian must be positive semi-definite.
     masks : bool, optional

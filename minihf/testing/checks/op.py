@@ -51,8 +51,9 @@ DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "real": lambda x: x,
     "positive": lambda x: 0.3 + np.abs(x),
     "off zero": lambda x: x + np.copysign(0.3, x),
+    "wide": lambda x: 8 * x,
 }
-"""Where inputs are drawn: normal numbers, moved away from poles and kinks if need be."""
+"""Where inputs are drawn: normal numbers, moved off poles and kinks, or spread, if need be."""
 
 
 def check_op(
@@ -73,7 +74,8 @@ def check_op(
         One for each input of ``op.forward``, as `minihf.testing.shapes` reads them: ``"N D"``. An
         array stands for itself, in float64; one of integers, or None, is a constant.
     domain : str
-        ``"real"``, ``"positive"`` (for a logarithm) or ``"off zero"`` (for a division).
+        ``"real"``, ``"positive"`` (for a logarithm), ``"off zero"`` (for a division) or ``"wide"``
+        (eight times as large, to where a clip or a saturation begins).
     sizes : mapping of str to int, optional
         Hold these sizes.
     seed : int
@@ -91,6 +93,11 @@ def check_op(
         At the first broken rung.
     ValueError
         If a shape or a size cannot be read.
+
+    Notes
+    -----
+    What is not looked at is not known: inputs are of order one, and sizes no larger than the
+    profile's. For a rule that differs elsewhere pass ``domain="wide"``, or larger `sizes`.
 
     Examples
     --------
