@@ -37,7 +37,8 @@ from minihf.ops.lstm import LSTMOp
 from minihf.ops.pool import AvgPool2dOp, GlobalAvgPool2dOp, MaxPool2dOp
 from minihf.ops.rnn import RNNOp
 from minihf.ops.shape import Concatenate, GetItem, Reshape, Sum, Transpose
-from minihf.testing.checks.op import check_op, made
+from minihf.testing.checks.op import check_op
+from minihf.testing.checks.op_case import an_op
 from minihf.testing.failure import Verdict
 from minihf.testing.shapes import names_of, shape
 
@@ -59,7 +60,7 @@ class Row:
 
     def an_op(self, sizes: Mapping[str, int] | None = None) -> Any:
         """Return the op itself, made for given sizes (or for 1) if it is made for sizes."""
-        return made(self.op, sizes or dict.fromkeys(names_of(map(shape, self.shapes)), 1))
+        return an_op(self.op, sizes or dict.fromkeys(names_of(map(shape, self.shapes)), 1))
 
 
 def row(op: Any, *shapes: str, domain: str = "real") -> Row:

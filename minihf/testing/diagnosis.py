@@ -16,15 +16,15 @@ from math import prod
 import numpy as np
 
 from minihf.testing.failure import Evidence
+from minihf.testing.measure import SAME, same
 
 __all__ = ["diagnose"]
 
-SAME = 1e-7  # relative: found and expected agree but for rounding, or are related by accident
 
 
 def diagnose(evidence: Sequence[Evidence]) -> str:
     """Return the first relation that holds in all failing cases as a sentence, or nothing."""
-    telling = [e for e in evidence if e.found.size and not _same(e.found, e.expected)]
+    telling = [e for e in evidence if e.found.size and not same(e.found, e.expected)]
     if not telling:
         return ""
     relations: list[Callable[[Sequence[Evidence]], str]] = [
@@ -37,7 +37,7 @@ def diagnose(evidence: Sequence[Evidence]) -> str:
 def not_complex_safe(evidence: Sequence[Evidence]) -> str:
     """Ask central differences, which need no complex numbers, who is right."""
     asked = [e for e in evidence if e.differences is not None]
-    if asked and all(_same(e.found, e.differences(), 1e-6) for e in asked if e.differences):
+    if asked and all(same(e.found, e.differences(), 1e-6) for e in asked if e.differences):
         return (
             "not complex-safe: central differences agree with the rule, the complex step does not; "
             "use plain transposes, x * x for abs(x) ** 2, and compare and branch on x.real"
@@ -56,7 +56,7 @@ def absent(evidence: Sequence[Evidence]) -> str:
 
 
 def wrong_sign(evidence: Sequence[Evidence]) -> str:
-    if all(_same(e.found, -e.expected) for e in evidence):
+    if all(same(e.found, -e.expected) for e in evidence):
         return f"{evidence[0].term} has the wrong sign"
     return ""
 
@@ -86,7 +86,7 @@ def factor(evidence: Sequence[Evidence]) -> str:
 def _ratio(e: Evidence) -> float | None:
     square = np.vdot(e.expected, e.expected)
     ratio = float(np.vdot(e.expected, e.found) / square) if square else 0.0
-    return ratio if ratio > 0 and _same(e.found, ratio * e.expected) else None
+    return ratio if ratio > 0 and same(e.found, ratio * e.expected) else None
 
 
 def _size_factors(evidence: Sequence[Evidence]) -> Iterator[tuple[str, list[float]]]:
@@ -105,7 +105,7 @@ def transposed(evidence: Sequence[Evidence]) -> str:
             return e.found.size == 1
         turned = e.expected.swapaxes(-1, -2)
         again = turned.reshape(e.found.shape)               # as it comes into the right shape
-        return any(_same(e.found, t) for t in (again, turned) if t.shape == e.found.shape)
+        return any(same(e.found, t) for t in (again, turned) if t.shape == e.found.shape)
 
     if any(min(e.found.shape[-2:], default=1) > 1 for e in evidence):
         return f"{evidence[0].term} is transposed" if all(map(is_transposed, evidence)) else ""
@@ -133,7 +133,7 @@ def partly_right(evidence: Sequence[Evidence]) -> str:
 
 def _right_along(e: Evidence, axis: int) -> np.ndarray:
     pairs = zip(np.moveaxis(e.found, axis, 0), np.moveaxis(e.expected, axis, 0), strict=True)
-    return np.array([_same(found, expected) for found, expected in pairs])
+    return np.array([same(found, expected) for found, expected in pairs])
 
 
 def shifted(evidence: Sequence[Evidence]) -> str:
@@ -148,7 +148,7 @@ def shifted(evidence: Sequence[Evidence]) -> str:
 
 def _is_shifted(e: Evidence, axis: int, late: bool) -> bool:
     found, expected = (np.moveaxis(array, axis, 0) for array in (e.found, e.expected))
-    return _same(found[1:], expected[:-1]) if late else _same(found[:-1], expected[1:])
+    return same(found[1:], expected[:-1]) if late else same(found[:-1], expected[1:])
 
 
 def _place(e: Evidence, axis: int) -> str:
@@ -157,9 +157,3 @@ def _place(e: Evidence, axis: int) -> str:
         name = "T"
     words = {"T": "time step", "N": "case"}
     return words.get(name, f"place of axis {name or axis}")
-
-
-def _same(a: np.ndarray, b: np.ndarray, tolerance: float = SAME) -> bool:
-    return a.shape == b.shape and bool(
-        np.linalg.norm(np.ravel(a - b)) <= tolerance * np.linalg.norm(np.ravel(b))
-    )

@@ -23,7 +23,7 @@ import numpy as np
 from minihf.backend import Array
 from minihf.testing.builtin import Row
 from minihf.testing.cases import plan
-from minihf.testing.checks.op import OpCase, made
+from minihf.testing.checks.op_case import OpCase, an_op
 from minihf.testing.checks.targets import draw_targets
 from minihf.testing.derivatives import central_difference_jvp
 from minihf.testing.failure import CheckFailure
@@ -121,7 +121,7 @@ def sees(name: str, row: Row) -> bool:
 
     for case in plan(names_of(inputs)):
         try:
-            if fails(OpCase(made(row.op, case.sizes), inputs, case, row.domain)):
+            if fails(OpCase(an_op(row.op, case.sizes), inputs, case, row.domain)):
                 return True
         except Exception:  # an error is seen by everybody
             return True

@@ -18,7 +18,8 @@ import numpy as np
 from minihf.backend import Array, to_host
 from minihf.op import Op
 from minihf.testing.builtin import BUILTIN
-from minihf.testing.checks.op import made
+from minihf.testing.checks.op_case import an_op
+from minihf.testing.measure import same
 from minihf.testing.planted import BUGS
 from minihf.testing.planting import planted_in
 
@@ -56,7 +57,7 @@ def known_bugs(
                         other = result(Shortened(planted_in(op, bug.planted), len(x)))
                     except Exception:  # other shapes; or the library's source is not at hand
                         continue
-                    if other is not None and _same(np.asarray(to_host(other)), found):
+                    if other is not None and same(np.asarray(to_host(other)), found, SAME):
                         said.append(bug.diagnosis)
     return said
 
@@ -67,14 +68,14 @@ def _with_the_same_forward(
     seen = []
     for row in BUILTIN.values():
         try:
-            op = made(row.op, sizes)
+            op = an_op(row.op, sizes)
             if repr(op) in seen or not _takes(op, len(x)):
                 continue
             seen.append(repr(op))
-            same = _same(np.asarray(to_host(Shortened(op, len(x)).forward(*x)[0])), y)
+            output = np.asarray(to_host(Shortened(op, len(x)).forward(*x)[0]))
         except Exception:  # these are no inputs of that op
             continue
-        if same:
+        if same(output, y, SAME):
             yield op
 
 
@@ -120,8 +121,3 @@ class Shortened:
         """Apply rvjp."""
         R, for_all = self._padded(Rinputs), self._padded(needs, False)
         return self.op.rvjp(residuals, R, u, Ru, for_all)[: self.n]
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    distance = np.linalg.norm(np.ravel(a - b)) if a.shape == b.shape else np.inf
-    return bool(distance <= SAME * np.linalg.norm(np.ravel(b)))

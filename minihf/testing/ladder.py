@@ -21,8 +21,9 @@ import numpy as np
 from minihf.testing.cases import Case, shrink
 from minihf.testing.diagnosis import diagnose
 from minihf.testing.failure import CheckFailure, Finding, Verdict
+from minihf.testing.measure import error_of, norm
 
-__all__ = ["Raised", "Rung", "calling", "climb", "error_of"]
+__all__ = ["Raised", "Rung", "calling", "climb"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _failure(
     shown, error = None, smallest.error
     if smallest.evidence is not None:
         shown = smallest.evidence()
-        size = float(np.linalg.norm(np.ravel(shown.expected)))
+        size = norm(shown.expected)
         error = error_of(shown.found, shown.expected, size)
     return CheckFailure(
         what=what,
@@ -153,15 +154,3 @@ def _finding_of(raised: Raised) -> Finding:
         )  # fmt: skip
     said = f"{type(error).__name__}: {error}".splitlines()[0]
     return Finding(raised.rule, np.inf, 0.0, f"it raised {said}", cause=error)
-
-
-def error_of(found: np.ndarray, expected: np.ndarray, scale: float) -> float:
-    """Return |found - expected| / scale, and 0 or infinity where the scale is 0.
-
-    There is no absolute floor: a derivative of 1e-7 must be right to as many digits as any other.
-    `scale` is that of results that do not happen to cancel, the largest of several tangents.
-    """
-    distance = float(np.linalg.norm(np.ravel(found - expected)))
-    if distance == 0:
-        return 0.0
-    return distance / scale if scale else np.inf

@@ -37,9 +37,14 @@ def made(thing: Any, sizes: Mapping[str, int], is_one: Callable[[Any], bool], ch
         return thing
     if not callable(thing):
         raise ValueError(f"{check}: {thing!r} is not what it checks, nor does it make one")
-    it = thing(**{p.name: sizes[p.name] for p in _parameters(thing) if p.name in sizes})
+    name = getattr(thing, "__name__", repr(thing))
+    given = {p.name: sizes[p.name] for p in _parameters(thing) if p.name in sizes}
+    try:
+        it = thing(**given)
+    except TypeError as error:
+        words = ", ".join(f"{key} = {size}" for key, size in given.items()) or "nothing"
+        raise ValueError(f"{check}: {name} cannot be made of {words}: {error}") from error
     if isinstance(it, type) or not is_one(it):
-        name = getattr(thing, "__name__", repr(thing))
         raise ValueError(f"{check}: {name} made {it!r}, which is not what it checks")
     return it
 

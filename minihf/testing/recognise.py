@@ -19,7 +19,8 @@ from minihf import testing
 from minihf.losses import SquaredError
 from minihf.op import Op
 from minihf.testing.cases import plan
-from minihf.testing.checks.network import NetworkCase
+from minihf.testing.checks.network_case import NetworkCase, is_layer
+from minihf.testing.checks.op_case import OpCase
 from minihf.testing.failure import Verdict
 from minihf.testing.ladder import Raised
 from minihf.testing.makers import sizes_wanted
@@ -186,7 +187,7 @@ def _op(thing: Any, made: Op, given: list[str]) -> Recognised:
         shapes = (text,) * len(places)
         try:
             sizes = dict(zip(names_of([shape(text)]), (2, 3, 4), strict=False))
-            testing.checks.op.OpCase(made, list(map(shape, shapes)), testing.cases.Case(sizes, 0))
+            OpCase(made, list(map(shape, shapes)), testing.cases.Case(sizes, 0))
         except Exception as error:
             said.append(f"{text!r}: {_said(error)}")
             continue
@@ -249,17 +250,13 @@ def _runs(
 
     def run() -> None:
         shapes = {name: shape(written) for name, written in (params or {}).items()}
-        wanted = () if params else sizes_wanted(thing, _is_layer)
+        wanted = () if params else sizes_wanted(thing, is_layer)
         names = dict.fromkeys((*names_of([shape(text), *shapes.values()]), *wanted))
         case = plan(list(names))[0]
-        made = thing if params else testing.makers.made(thing, case.sizes, _is_layer, "check")
+        made = thing if params else testing.makers.made(thing, case.sizes, is_layer, "check")
         NetworkCase(made, shape(text), SquaredError(), "layer", None, shapes, case)
 
     return run
-
-
-def _is_layer(thing: Any) -> bool:
-    return callable(thing) and hasattr(thing, "init")
 
 
 def _first_size(thing: Any) -> str:

@@ -10,7 +10,7 @@ import minihf as hf
 from minihf.op import LinearOp, Op
 from minihf.testing.builtin import BUILTIN
 from minihf.testing.cases import plan
-from minihf.testing.checks.op import OpCase
+from minihf.testing.checks.op_case import OpCase
 from minihf.testing.replay import all_below
 from minihf.testing.shapes import names_of, shape
 

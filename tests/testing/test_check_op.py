@@ -235,8 +235,9 @@ def test_other_sizes_and_seeds_can_be_held():
         ((Tanh(), "N"), {"sizes": {"M": 2}}, "sizes has M; the shapes name N"),
         ((Tanh(), "N"), {"sizes": {"N": 0}}, "size N must be a whole number from 1"),
         ((np.tanh, "N"), {}, "check_op: .*tanh"),
-        ((3, "N"), {}, "check_op: 3 is no op, nor makes one"),
-        ((lambda K: Tanh(), "N"), {}, "wants K; the shapes name N"),
+        ((3, "N"), {}, "check_op: 3 is not what it checks, nor does it make one"),
+        ((lambda N: 3, "N"), {}, "made 3, which is not what it checks"),
+        ((lambda K, /: Tanh(), "N"), {}, "cannot be made of nothing: .*'K'"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_in_one_line(arguments, options, fault):

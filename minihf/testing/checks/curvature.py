@@ -30,15 +30,14 @@ from minihf.partition import Block
 from minihf.tape import linearize
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks.contract import Call, keeps
-from minihf.testing.checks.op import EXACT
 from minihf.testing.checks.operator import RUNGS as OPERATOR_RUNGS
 from minihf.testing.checks.operator import OperatorCase, wrong_places
 from minihf.testing.checks.targets import draw_targets, must_be_targets
 from minihf.testing.counting import count_gemms
 from minihf.testing.derivatives import jacobian
-from minihf.testing.diagnosis import SAME
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
+from minihf.testing.measure import EXACT, error_of, norm, same
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, shape
 
@@ -250,7 +249,7 @@ def _product(at: GGNCase) -> Iterator[Finding]:
 
     v, w = to_host(at.v), to_host(at.w)
     right = at.dense @ v
-    scale = max(_norm(right), _norm(at.dense @ w))
+    scale = max(norm(right), norm(at.dense @ w))
     error = error_of(to_host(_times(at.whole, at.v)), right, scale)
     yield Finding("G @ v in one block", error, EXACT, evidence=evidence)
 
@@ -278,7 +277,7 @@ def _known(at: GGNCase, found: np.ndarray) -> str | None:
             continue
         square = np.vdot(at.dense, at.dense)
         multiple = np.vdot(at.dense, other) / square * at.dense if square else at.dense
-        if not _same(other, multiple) and _same(found, other):
+        if not same(other, multiple) and same(found, other):
             return said
     return wrong_places(found, at.dense)
 
@@ -294,9 +293,9 @@ def _same_block(at: GGNCase, name: str, block: Block) -> Finding:
     def known(found: np.ndarray) -> str | None:
         for other in at.blocks.values():
             if other is not block and other.size == block.size:
-                if _same(found, at.dense[at.at(other)]):
+                if same(found, at.dense[at.at(other)]):
                     return f"block {name!r} holds block {other.name!r}"
-                if _same(found, at.dense[at.at(other, block)]):
+                if same(found, at.dense[at.at(other, block)]):
                     return f"block {name!r} holds the rows of block {other.name!r}"
         return wrong_places(found, right)
 
@@ -309,14 +308,14 @@ def _same_block(at: GGNCase, name: str, block: Block) -> Finding:
 
     v, w = (x[block.index] for x in (at.v, at.w))
     product = right @ to_host(v)
-    scale = max(_norm(product), _norm(right @ to_host(w)))
+    scale = max(norm(product), norm(right @ to_host(w)))
     error = error_of(to_host(_block(at, name, v)), product, scale)
     return Finding(f"block({name!r}) @ v", error, EXACT, evidence=evidence)
 
 
 def _off_diagonal(at: GGNCase) -> Iterator[Finding]:
     def known(found: np.ndarray) -> str | None:
-        if _same(found, at.dense):
+        if same(found, at.dense):
             return "the off-diagonal blocks are there: the matrix is not cut into blocks"
         return wrong_places(found, at.masked)
 
@@ -328,7 +327,7 @@ def _off_diagonal(at: GGNCase) -> Iterator[Finding]:
         )  # fmt: skip
 
     right = at.masked @ to_host(at.v)
-    scale = max(_norm(right), _norm(at.masked @ to_host(at.w)))
+    scale = max(norm(right), norm(at.masked @ to_host(at.w)))
     error = error_of(to_host(_times(at.cut, at.v)), right, scale)
     yield Finding("G @ v in blocks", error, EXACT, evidence=evidence)
 
@@ -350,7 +349,7 @@ def _quadratic_form(at: GGNCase) -> Iterator[Finding]:
     right, cut = forms["G"], forms["cut"]
 
     def known(found: np.ndarray) -> str | None:
-        if _same(found, cut) and not _same(right, cut):
+        if same(found, cut) and not same(right, cut):
             return "the off-diagonal blocks are left out of it"
         return None
 
@@ -384,12 +383,6 @@ def _cost(at: GGNCase) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and _norm(a - b) <= SAME * _norm(b)
-
-
-def _norm(x: np.ndarray) -> float:
-    return float(np.linalg.norm(x))
 
 
 RUNGS = (

@@ -23,7 +23,7 @@ Called by users and by tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,31 +31,27 @@ import numpy as np
 from minihf.backend import Array, array_module, asarray, to_host
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks.contract import Call, keeps, leaves
-from minihf.testing.checks.op import DOMAINS, EXACT
-from minihf.testing.checks.parts import ADJOINT, RATE
-from minihf.testing.checks.targets import draw_targets, must_be_targets
+from minihf.testing.checks.loss_case import LossCase
+from minihf.testing.checks.op_case import DOMAINS
+from minihf.testing.checks.targets import must_be_targets
 from minihf.testing.derivatives import (
-    EPS,
     central_difference_jvp,
     complex_step_jvp,
     dense_matrix,
-    jacobian,
     taylor_remainders,
 )
-from minihf.testing.diagnosis import SAME
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
+from minihf.testing.measure import ADJOINT, EXACT, RATE, ROUNDING, SAME, error_of, norm
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, shape
 
-__all__ = ["PSD", "SIGMAS", "LossCase", "check_loss"]
+__all__ = ["PSD", "SIGMAS", "check_loss"]
 
 PSD = 1e-12     # v'H v may be negative by rounding: a sum of the same size as |v| |H v|
 SIGMAS = 7.0    # standard errors; by chance it is more once in 10^11 numbers, and seeds are fixed
 DRAWS = 20_000  # second moments are then good to about 1 %
 SMALL = 64      # entries of z up to which all eigenvalues are looked at
-STEPS = 3       # time steps of the output that masks are tried on
-ROUNDING = 64 * EPS  # what is left where terms of ordinary size cancel
 
 
 def check_loss(
@@ -165,98 +161,6 @@ def _takes_masks(loss: Any, output: Shape, case: Case, targets: Any, domain: str
     return False
 
 
-class LossCase:
-    """A loss at an output z with targets y, and two tangents R and S of z."""
-
-    def __init__(
-        self, loss: Any, output: Shape, case: Case, targets: Any = None, domain: str = "real"
-    ) -> None:
-        self.loss, self.case, self.output = loss, case, output
-        self.targets, self.domain = targets, domain
-        rng = case.rng()
-        at = output.at(case.sizes)
-        self.z = asarray(DOMAINS[domain](rng.standard_normal(at)))
-        self.R, self.S = (asarray(rng.standard_normal(at)) for _ in range(2))
-        with calling("value"):
-            self.y = draw_targets(loss, self.z, rng, targets)
-        self.axes = tuple(axis.name or "" for axis in output.axes)
-
-    # What a loss can do; what it raises says which of it that was
-
-    def value(self, z: Array, y: Any = None) -> Array:
-        """Return the loss's value."""
-        with calling("value"):
-            return self.loss.value(z, self.y if y is None else y)
-
-    def grad(self, z: Array, y: Any = None) -> Array:
-        """Return the loss's gradient."""
-        with calling("grad"):
-            return self.loss.grad(z, self.y if y is None else y)
-
-    def hessian(self, R: Array, z: Array | None = None, y: Any = None) -> Array:
-        """Multiply a tangent by ``hessian(z, y)``."""
-        with calling("hessian"):
-            product = self.loss.hessian(self.z if z is None else z, self.y if y is None else y)
-            if not callable(product):
-                kind = type(product).__name__
-                raise TypeError(f"hessian must return a function of Rz, and returned {kind}")
-        with calling("the map that hessian returns"):
-            return product(R)
-
-    def hvp(self, R: Array) -> Array:
-        """Multiply a tangent by ``hvp``."""
-        with calling("hvp"):
-            return self.loss.hvp(self.z, self.y, R)
-
-    def sample(self, z: Array, rng: np.random.Generator, y: Any = None) -> Array:
-        """Draw cotangents."""
-        with calling("sample"):
-            return self.loss.sample(z, rng) if y is None else self.loss.sample(z, rng, y)
-
-    @property
-    def products(self) -> tuple[tuple[str, Callable[[Array], Array]], ...]:
-        """Both ways to multiply with the Hessian, by name."""
-        return ("hessian(z, y)(Rz)", self.hessian), ("hvp(z, y, Rz)", self.hvp)
-
-    @property
-    def samples(self) -> bool:
-        """Whether the loss can draw cotangents."""
-        return hasattr(self.loss, "sample")
-
-    def dense(self, f: Callable[[Array], Array], v: Array) -> np.ndarray:
-        """Write down the derivative of f at v, by the complex step, both taken as flat."""
-        return jacobian(lambda flat: f(flat.reshape(v.shape)), v.reshape(-1))
-
-    def ordinary(self) -> LossCase:
-        """Return a case like this whose sizes are not 1, unless they are given numbers."""
-        sizes = plan(self.output.names)[0].sizes
-        case = Case(sizes, self.case.seed)
-        return LossCase(self.loss, self.output, case, self.targets, self.domain)
-
-    def with_steps(self) -> tuple[Array, Array, Any, np.ndarray]:
-        """Return z, Rz, targets and a host mask, for an output that has an axis of steps."""
-        rng = np.random.default_rng(self.case.seed)
-        shape = self.z.shape if self.z.ndim > 2 else (len(self.z), STEPS, *self.z.shape[1:])
-        z, R = asarray(DOMAINS[self.domain](rng.standard_normal(shape))), rng.standard_normal(shape)
-        mask = rng.random(shape[:2]) < 0.5
-        mask[0, -1] = False
-        mask[0, :-1] = True
-        return z, asarray(R), draw_targets(self.loss, z, rng, self.targets), mask
-
-    @cached_property
-    def rounding(self) -> tuple[float, float, float]:
-        """How large rounding errors of value, grad and a product with the Hessian may be.
-
-        Measured in a case of ordinary sizes, where nothing cancels that does not always cancel.
-        """
-        try:
-            at = self.ordinary() if 1 in self.case.sizes.values() else self
-            sizes = [_norm(x) for x in (at.value(at.z), at.grad(at.z), at.hessian(at.R))]
-        except Exception:  # a loss of which these sizes are not asked
-            return 0.0, 0.0, 0.0
-        return ROUNDING * sizes[0], ROUNDING * sizes[1], ROUNDING * sizes[2]
-
-
 def _contract(at: LossCase) -> Iterator[Finding]:
     def draw(scale: int = 1) -> Array:
         return at.sample(scale * at.z, np.random.default_rng(at.case.seed))
@@ -283,14 +187,14 @@ def _complex_step(at: LossCase) -> Iterator[Finding]:
         return np.reshape(slopes, at.z.shape)
 
     yield Finding(
-        "grad(z, y)", _error(found, right, _norm(right), at.rounding[1], EXACT), EXACT,
+        "grad(z, y)", _error(found, right, norm(right), at.rounding[1], EXACT), EXACT,
         evidence=lambda: Evidence(
             at.case, found, right, "grad", "grad is always zero", at.axes, differences=slope
         ),
     )  # fmt: skip
 
     right, also = (to_host(complex_step_jvp(at.grad, [at.z], [R])) for R in (at.R, at.S))
-    scale = max(_norm(right), _norm(also))
+    scale = max(norm(right), norm(also))
     for where, apply in at.products:
         yield _same_product(at, where, to_host(apply(at.R)), right, scale)
 
@@ -300,7 +204,7 @@ def _same_product(
 ) -> Finding:
     def known(found: np.ndarray) -> str | None:
         H, R = at.dense(at.grad, at.z), np.ravel(to_host(at.R))
-        same = _norm(np.ravel(found) - np.diag(H) * R) <= SAME * _norm(right)
+        same = norm(np.ravel(found) - np.diag(H) * R) <= SAME * norm(right)
         return "only the diagonal of the Hessian is there" if same else None
 
     def evidence() -> Evidence:
@@ -318,9 +222,9 @@ def _symmetry(at: LossCase) -> Iterator[Finding]:
     for where, apply in at.products:
         HR, HS = to_host(apply(at.R)), to_host(apply(at.S))
         left, right = np.vdot(S, HR), np.vdot(HS, R)
-        scale = _norm(S) * _norm(HR) + _norm(HS) * _norm(R)
+        scale = norm(S) * norm(HR) + norm(HS) * norm(R)
         yield Finding(
-            where, _error(left, right, scale, _norm(R) * at.rounding[2], ADJOINT), ADJOINT,
+            where, _error(left, right, scale, norm(R) * at.rounding[2], ADJOINT), ADJOINT,
             f"the Hessian is not symmetric: <S, H R> is {left:.6g}, <H S, R> is {right:.6g}",
         )  # fmt: skip
 
@@ -329,9 +233,9 @@ def _psd(at: LossCase) -> Iterator[Finding]:
     hint = "; if the loss is not meant to be convex in z, check it with convex=False"
     for v in (at.R, at.S):
         Hv = to_host(at.hessian(v))
-        form, scale = float(np.vdot(to_host(v), Hv)), _norm(v) * _norm(Hv)
+        form, scale = float(np.vdot(to_host(v), Hv)), norm(v) * norm(Hv)
         yield Finding(
-            "v'H v", _error(min(form, 0.0), 0.0, scale, _norm(v) * at.rounding[2], PSD), PSD,
+            "v'H v", _error(min(form, 0.0), 0.0, scale, norm(v) * at.rounding[2], PSD), PSD,
             f"the Hessian has negative curvature, v'H v = {form:.3g} with |v| |H v| = {scale:.3g}"
             + hint,
         )  # fmt: skip
@@ -365,7 +269,7 @@ def _mean(at: LossCase) -> Iterator[Finding]:
         expected = np.concatenate([to_host(one)] * 2) / 2
         yield Finding(
             f"{name}, the batch twice over",
-            _error(to_host(both), expected, _norm(expected), rounding, EXACT), EXACT,
+            _error(to_host(both), expected, norm(expected), rounding, EXACT), EXACT,
             f"with the batch twice over, {name} is not half of what it was for each case: the 1/N "
             "is missing, or not that of the batch",
         )  # fmt: skip
@@ -383,7 +287,7 @@ def _linearity(at: LossCase) -> Iterator[Finding]:
     a = 1.5
     for where, apply in at.products:
         HR, HS, both = (to_host(apply(v)) for v in (at.R, at.S, at.R + a * at.S))
-        scale = _norm(HR) + a * _norm(HS)
+        scale = norm(HR) + a * norm(HS)
         error = _error(both, HR + a * HS, scale, at.rounding[2], ADJOINT)
         yield Finding(where, error, ADJOINT, "the Hessian is not linear in the tangent")
         yield holds(
@@ -469,7 +373,7 @@ def _masks(at: LossCase) -> Iterator[Finding]:
         found, free = to_host(apply(z, y)), to_host(apply(z, everything))
         yield Finding(
             f"{name}, steps that are not masked",
-            _error(found[on], free[on], _norm(free[on]), at.rounding[1], EXACT), EXACT,
+            _error(found[on], free[on], norm(free[on]), at.rounding[1], EXACT), EXACT,
             f"{name} at a step depends on which other steps are masked: N must stay the number "
             "of cases",
         )  # fmt: skip
@@ -522,9 +426,6 @@ def _error(found: Any, right: Any, scale: float, rounding: float, limit: float) 
     """Return the relative error: within the limit if it is no more than rounding errors are."""
     return error_of(np.asarray(found), np.asarray(right), max(scale, rounding / limit))
 
-
-def _norm(x: Any) -> float:
-    return float(np.linalg.norm(np.ravel(to_host(x))))
 
 
 def _twice(x: Any) -> Any:

@@ -20,9 +20,8 @@ Called by users, by ``minihf check``, and by tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,24 +29,21 @@ import numpy as np
 from minihf.backend import Array, array_module, asarray, to_host
 from minihf.curvature import GGN
 from minihf.losses import SquaredError
-from minihf.params import Params, Scope
-from minihf.partition import Partition
-from minihf.recording import Node, Tape, Traced
-from minihf.tape import Linearization, linearize
+from minihf.tape import linearize
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks import op as of_op
-from minihf.testing.checks.parts import ADJOINT, RATE
-from minihf.testing.checks.targets import draw_targets
+from minihf.testing.checks.network_case import NetworkCase, is_layer
+from minihf.testing.checks.op_case import OpCase
 from minihf.testing.derivatives import complex_step_jvp, dense_matrix, taylor_remainders
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
 from minihf.testing.makers import made, sizes_wanted
+from minihf.testing.measure import ADJOINT, EXACT, RATE, error_of, norm
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, names_of, shape
 
-__all__ = ["RUNGS", "NetworkCase", "check_layer", "check_network"]
+__all__ = ["RUNGS", "check_layer", "check_network"]
 
-EXACT = of_op.EXACT
 ROUNDING = 1e-6     # times EXACT: what is that small beside the whole is rounding of its terms
 WRITTEN_DOWN = 500  # entries of a parameter up to which a diagnosis writes its Jacobian down
 
@@ -169,17 +165,17 @@ def _check(
     drawn = [given_x] if isinstance(given_x, Shape) else []
     if isinstance(given_x, Shape) and not given_x.axes:
         raise ValueError(f'{check}: x needs an axis of cases, such as "N D"')
-    if not params and sizes_wanted(net, _is_layer)[:2] == ("params", "x"):
+    if not params and sizes_wanted(net, is_layer)[:2] == ("params", "x"):
         raise ValueError(
             f"{check}: a function of (params, x) needs the shapes of its parameters, such as "
             'params={"W": "D M"}'
         )
     names = names_of([*drawn, *shapes.values()])
-    wanted = () if params else sizes_wanted(net, _is_layer)
+    wanted = () if params else sizes_wanted(net, is_layer)
     names += tuple(name for name in wanted if name not in names)
 
     def make(case: Case) -> Any:
-        return net if params else made(net, case.sizes, _is_layer, check)
+        return net if params else made(net, case.sizes, is_layer, check)
 
     chosen = plan(names, sizes, seed, cases)
     name = getattr(net, "__name__", type(net).__name__)
@@ -190,110 +186,6 @@ def _check(
 
     make(chosen[0])  # a maker that wants other sizes is refused before any rung
     return climb(name, rungs, subject, chosen, reproduce)
-
-
-def _is_layer(thing: Any) -> bool:
-    return callable(thing) and hasattr(thing, "init")
-
-
-class NetworkCase:
-    """A network at a point: its parameters and its input as one vector theta, a loss, targets."""
-
-    def __init__(
-        self, net: Any, x: Any, loss: Any, partition: Any, targets: Any,
-        shapes: Mapping[str, Shape], case: Case,
-    ) -> None:  # fmt: skip
-        self.net, self.loss, self.partition, self.case = net, loss, partition, case
-        rng = case.rng()
-        given = x(rng, case.sizes) if callable(x) else rng.standard_normal(x.at(case.sizes))
-        self.x = tuple(map(asarray, given)) if isinstance(given, tuple) else asarray(given)
-        with calling("init"):
-            self.params = self._initial(shapes, rng)
-        first = self.x[0] if isinstance(self.x, tuple) else self.x
-        self.n_cases = len(first)
-        self.noise = None
-        if hasattr(net, "draw"):
-            with calling("draw"):
-                self.noise = net.draw(rng, self.n_cases, np.float64) or None
-        self.inputs = self._live_inputs()
-        arrays = self.inputs | {name: self.params[name] for name in self.params.names}
-        self.theta = Params.from_dict(arrays)
-        self.lin = self.linearized(self.theta)
-        self.z = self.lin.output
-        self.blocks = Partition.of(self.theta, "param")
-        self.v, self.w = (asarray(rng.standard_normal(self.theta.size)) for _ in range(2))
-        self.u, self.s = (asarray(rng.standard_normal(self.z.shape)) for _ in range(2))
-        self._targets, self._rng = targets, rng.spawn(1)[0]
-        self.some = rng.permutation(self.n_cases)[: max(1, self.n_cases - 1)]
-
-    def _initial(self, shapes: Mapping[str, Shape], rng: np.random.Generator) -> Params:
-        if shapes:
-            drawn = {
-                name: 0.5 * rng.standard_normal(shape.at(self.case.sizes))
-                for name, shape in shapes.items()
-            }
-            return Params.from_dict(drawn)
-        try:
-            params = self.net.init(self.case.seed, dtype=np.float64)
-        except ValueError as error:
-            if "no arrays" not in str(error):
-                raise
-            return Params(asarray(np.zeros(0)), {})          # a layer without parameters
-        noise = asarray(0.1 * rng.standard_normal(params.size))
-        return params.with_vector(params.vector + noise)     # biases off zero
-
-    def _live_inputs(self) -> dict[str, Array]:
-        """Return the inputs that have a derivative, by names that no parameter has."""
-        arrays = self.x if isinstance(self.x, tuple) else (self.x,)
-        labels = [f"x[{i}]" for i in range(len(arrays))] if isinstance(self.x, tuple) else ["x"]
-        taken = set(self.params.names)
-        return {
-            f"input {label}" if label in taken else label: array
-            for label, array in zip(labels, arrays, strict=True)
-            if array.dtype.kind == "f"
-        }
-
-    @cached_property
-    def y(self) -> Any:
-        """Targets for the loss; drawn when the output is known to be a batch."""
-        return draw_targets(self.loss, self.z, self._rng, self._targets)
-
-    # The network, as a function of theta
-
-    def run(self, scope: Any) -> Any:
-        """Run the network on parameters and inputs out of one scope."""
-        live = iter([scope[name] for name in self.inputs])
-        if isinstance(self.x, tuple):
-            x: Any = tuple(next(live) if a.dtype.kind == "f" else a for a in self.x)
-        else:
-            x = next(live) if self.inputs else self.x
-        with calling("the network"):
-            return self.net(scope, x)
-
-    def output(self, vector: Array) -> Array:
-        """Return the output at another theta, without a tape."""
-        return self.run(self.theta.with_vector(vector).with_noise(self.noise))
-
-    def linearized(self, theta: Params) -> Linearization:
-        """Record the network at theta."""
-        with calling("the network, recorded"):
-            return linearize(lambda scope, _: self.run(scope), theta, None, self.noise)
-
-    def gradient(self, vector: Array) -> Array:
-        """Return the gradient of the loss at another theta."""
-        lin = self.linearized(self.theta.with_vector(vector))
-        return lin.vjp(self.loss.grad(lin.output, self.y))
-
-    def part(self, name: str, v: Array | None = None) -> Array:
-        """Return the vector v, or the case's own, with zeros everywhere but in one parameter."""
-        alone = array_module(self.theta.vector).zeros_like(self.theta.vector)
-        index = self.blocks[name].index
-        alone[index] = (self.v if v is None else v)[index]
-        return alone
-
-    def Jv(self, v: Array) -> np.ndarray:
-        """Return J v by the complex step."""
-        return to_host(complex_step_jvp(self.output, [self.theta.vector], [v]))
 
 
 def _output(at: NetworkCase) -> Iterator[Finding]:
@@ -315,7 +207,7 @@ def _output(at: NetworkCase) -> Iterator[Finding]:
         "the layer's noise(rng, n)",
     )  # fmt: skip
     yield Finding(
-        where, error_of(to_host(plain), z, _norm(z)), ADJOINT,
+        where, error_of(to_host(plain), z, norm(z)), ADJOINT,
         "it differs when the network is recorded: it may not look at whether values are traced",
     )  # fmt: skip
     yield holds(
@@ -352,27 +244,11 @@ def _products(at: NetworkCase) -> Iterator[Finding]:
                     f"a rule writes into {label}, which it was given; work on a copy")  # fmt: skip
 
 
-class Recorder(Tape):
-    """A tape that keeps what each op was given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, Sequence[Any]]] = []
-
-    def write(self, node: Node, inputs: Sequence[Any]) -> None:
-        """Write the line down, and keep the inputs."""
-        super().write(node, inputs)
-        self.calls.append((node.op, inputs))
-
-
 def _own_ops(at: NetworkCase) -> Iterator[Finding]:
     """Climb `check_op`'s ladder for each op of the user's own, at the values it met here."""
-    tape = Recorder()
-    leaves: dict[str, Traced] = {name: tape.value(at.theta[name]) for name in at.theta.names}
-    at.run(Scope(leaves, noise=at.noise))
-    for op, inputs in tape.calls:
+    for op, inputs in at.calls():
         if not type(op).__module__.startswith("minihf."):
-            subject = of_op.OpCase(op, inputs, at.case)
+            subject = OpCase(op, inputs, at.case)
             for rung in of_op.RUNGS:
                 for finding in rung.look(subject):
                     yield _inside(finding, f"op {type(op).__name__}, {rung.name}")
@@ -388,7 +264,7 @@ def _complex_step(at: NetworkCase) -> Iterator[Finding]:
     for name in at.blocks:
         v = at.part(name)
         right, found = at.Jv(v), to_host(at.lin.jvp(v))
-        scale = max(_norm(right), _norm(at.Jv(at.part(name, at.w))))
+        scale = max(norm(right), norm(at.Jv(at.part(name, at.w))))
 
         def evidence(
             name: str = name, found: np.ndarray = found, right: np.ndarray = right
@@ -407,7 +283,7 @@ def _adjoint(at: NetworkCase) -> Iterator[Finding]:
     for name, block in at.blocks.items():
         Jv, c, v = to_host(at.lin.jvp(at.part(name))), to_host(cotangents[block.index]), at.v
         v_b = to_host(v[block.index])
-        scale = _norm(u) * _norm(Jv) + _norm(c) * _norm(v_b)
+        scale = norm(u) * norm(Jv) + norm(c) * norm(v_b)
         gap = abs(float(np.vdot(u, Jv) - np.vdot(c, v_b)))
 
         def evidence(name: str = name, block: Any = block, c: np.ndarray = c) -> Evidence:
@@ -424,7 +300,7 @@ def _adjoint(at: NetworkCase) -> Iterator[Finding]:
             evidence=evidence if block.size <= WRITTEN_DOWN else None,
         )  # fmt: skip
         yield Finding(
-            f"J' u of block {name} alone", error_of(to_host(at.lin.vjp(at.u, block)), c, _norm(c)),
+            f"J' u of block {name} alone", error_of(to_host(at.lin.vjp(at.u, block)), c, norm(c)),
             ADJOINT, "a block's own product is not that part of the whole",
         )  # fmt: skip
 
@@ -438,7 +314,7 @@ def _linearity(at: NetworkCase) -> Iterator[Finding]:
     for label, product, one, other in products:
         parts = to_host(product(one)), 1.5 * to_host(product(other))
         together = to_host(product(one + 1.5 * other))
-        scale = _norm(parts[0]) + _norm(parts[1])
+        scale = norm(parts[0]) + norm(parts[1])
         error = error_of(together, parts[0] + parts[1], scale)
         yield Finding(label, error, ADJOINT, f"{label} is not linear")
         yield holds(f"{label} for zeros", not to_host(product(0 * one)).any(),
@@ -466,7 +342,7 @@ def _cases(at: NetworkCase) -> Iterator[Finding]:
     expected = to_host(at.z)[at.some]
     yield Finding(
         "the output for some of the cases, in another order",
-        error_of(to_host(z), expected, _norm(expected)), EXACT,
+        error_of(to_host(z), expected, norm(expected)), EXACT,
         "a case's output depends on the other cases, or on its place; if that is meant, as in "
         "batch normalisation, pass independent_cases=False",
     )  # fmt: skip
@@ -476,14 +352,14 @@ def _hessian(at: NetworkCase) -> Iterator[Finding]:
     def right(v: Array) -> np.ndarray:
         return to_host(complex_step_jvp(at.gradient, [at.theta.vector], [v]))
 
-    rounding = ROUNDING * max(_norm(right(at.v)), _norm(right(at.w)))
+    rounding = ROUNDING * max(norm(right(at.v)), norm(right(at.w)))
     for name in at.blocks:
         v = at.part(name)
         expected, found = right(v), to_host(at.lin.hvp(v, at.loss, at.y))
         also = right(at.part(name, at.w))
         for other, block in at.blocks.items():
             found_b, expected_b = found[block.index], expected[block.index]
-            scale = max(_norm(expected_b), _norm(also[block.index]), rounding)
+            scale = max(norm(expected_b), norm(also[block.index]), rounding)
 
             def evidence(
                 name: str = name, other: str = other, found: np.ndarray = found_b,
@@ -500,7 +376,7 @@ def _hessian(at: NetworkCase) -> Iterator[Finding]:
             yield Finding(where, error_of(found_b, expected_b, scale), EXACT, evidence=evidence)
     Hv, Hw = (to_host(at.lin.hvp(v, at.loss, at.y)) for v in (at.v, at.w))
     v, w = to_host(at.v), to_host(at.w)
-    norms = _norm(w) * _norm(Hv) + _norm(v) * _norm(Hw)
+    norms = norm(w) * norm(Hv) + norm(v) * norm(Hw)
     error = abs(float(w @ Hv - v @ Hw)) / norms if norms else 0.0
     yield Finding("w' H v against v' H w", error, ADJOINT, "the Hessian is not symmetric")
 
@@ -520,7 +396,7 @@ def _gauss_newton(at: NetworkCase) -> Iterator[Finding]:
         Jv, Jw = at.Jv(wide_v), at.Jv(wide_w)
         HJv, Gv = to_host(H_L(asarray(Jv))), to_host(G.block(name) @ v)
         found = float(np.vdot(to_host(w), Gv))
-        scale = _norm(Jw) * _norm(HJv) + _norm(w) * _norm(Gv)
+        scale = norm(Jw) * norm(HJv) + norm(w) * norm(Gv)
         where = f"w' G v of block {name}" if len(G.partition) > 1 else "w' G v of the whole matrix"
         yield Finding(
             where, abs(found - float(np.vdot(Jw, HJv))) / scale if scale else 0.0, EXACT,
@@ -541,9 +417,6 @@ def _float32(at: NetworkCase) -> Iterator[Finding]:
         yield holds(label, result.dtype == np.float32, f"float32 came in, {result.dtype} came out; "
                     "make constants Python numbers, and buffers of the inputs' dtype")  # fmt: skip
 
-
-def _norm(x: Any) -> float:
-    return float(np.linalg.norm(np.ravel(to_host(x))))
 
 
 RUNGS = (

@@ -18,43 +18,30 @@ Called by users, by `check_layer` for every op that a layer records, and by test
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minihf.backend import Array, array_module, asarray, to_host
 from minihf.op import Op
-from minihf.testing.cases import Case, plan
-from minihf.testing.checks.parts import ADJOINT, RATE
+from minihf.testing.cases import plan
+from minihf.testing.checks.op_case import DOMAINS, OpCase, an_op, is_live, is_op
 from minihf.testing.derivatives import (
-    EPS,
     central_difference_jvp,
     complex_step_jvp,
     dense_matrix,
     taylor_remainders,
 )
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
+from minihf.testing.makers import sizes_wanted
+from minihf.testing.measure import ADJOINT, EXACT, RATE, norm
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, names_of, shape
 
-__all__ = ["DOMAINS", "EXACT", "RUNGS", "OpCase", "check_op"]
-
-EXACT = 1e-10  # the complex step is good to 1e-15; conditioning costs a rule some digits of its own
-ROUNDING = 64 * EPS  # what is left where terms of ordinary size cancel
-SMALL = 1e-3  # drawn numbers are seldom smaller; given ones are taken for this large
-
-DOMAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "real": lambda x: x,
-    "positive": lambda x: 0.3 + np.abs(x),
-    "off zero": lambda x: x + np.copysign(0.3, x),
-    "wide": lambda x: 8 * x,
-}
-"""Where inputs are drawn: normal numbers, moved off poles and kinks, or spread, if need be."""
-
+__all__ = ["RUNGS", "check_op"]
 
 def check_op(
     op: Any,
@@ -69,7 +56,8 @@ def check_op(
     Parameters
     ----------
     op : Op, or callable that makes one
-        A callable is given the sizes that it names: ``lambda N: Reshape((1, N))``.
+        A callable is given the sizes that it names: ``lambda N: Reshape((1, N))``. Those that do
+        not stand in a shape are drawn likewise.
     *shapes : str, tuple, array or None
         One for each input of ``op.forward``, as `minihf.testing.shapes` reads them: ``"N D"``. An
         array stands for itself, in float64; one of integers, or None, is a constant.
@@ -121,17 +109,18 @@ def check_op(
     if not shapes:
         raise ValueError('check_op: give a shape for each input, such as "N D"')
     inputs = [given if _is_array(given) else shape(given) for given in shapes]
-    if not any(isinstance(given, Shape) or _is_live(given) for given in inputs):
+    if not any(isinstance(given, Shape) or is_live(given) for given in inputs):
         raise ValueError(
             "check_op: no input has a derivative; give a shape, or an array of floating numbers, "
             "for at least one"
         )
     names = names_of(given for given in inputs if isinstance(given, Shape))
+    names += tuple(name for name in sizes_wanted(op, is_op) if name not in names)
     options = {} if domain == "real" else {"domain": domain}
     return climb(
-        type(made(op, dict.fromkeys(names, 1))).__name__,
+        type(an_op(op, dict.fromkeys(names, 1))).__name__,
         RUNGS,
-        lambda case: OpCase(made(op, case.sizes), inputs, case, domain),
+        lambda case: OpCase(an_op(op, case.sizes), inputs, case, domain),
         plan(names, sizes, seed, cases),
         lambda case: reproducer(check_op, [op, *shapes], case, **options),
     )
@@ -139,131 +128,6 @@ def check_op(
 
 def _is_array(given: Any) -> bool:
     return given is None or hasattr(given, "dtype")
-
-
-def _is_live(given: Any) -> bool:
-    return given is not None and given.dtype.kind in "fc"
-
-
-def made(op: Any, sizes: Mapping[str, int]) -> Op:
-    """Return the op itself, or what a callable of sizes makes."""
-    if isinstance(op, Op):
-        return op
-    if not callable(op):
-        raise ValueError(f"check_op: {op!r} is no op, nor makes one")
-    wanted = inspect.signature(op).parameters
-    unknown = [n for n, p in wanted.items() if p.default is p.empty and n not in sizes]
-    if unknown:
-        raise ValueError(
-            f"check_op: {op!r} wants {', '.join(unknown)}; the shapes name "
-            f"{', '.join(sizes) or 'no sizes'}"
-        )
-    it = op(**{name: sizes[name] for name in wanted if name in sizes})
-    if not hasattr(it, "forward"):
-        raise ValueError(f"check_op: {op!r} made {it!r}, which is no op")
-    return it
-
-
-class OpCase:
-    """An op at a point, with tangents R, a cotangent u and its tangent Ru."""
-
-    def __init__(
-        self, op: Op, inputs: Sequence[Any], case: Case, domain: str = "real"
-    ) -> None:
-        self.op, self.case = op, case
-        rng = case.rng()
-
-        def draw(given: Any) -> Any:
-            if isinstance(given, Shape):
-                return asarray(DOMAINS[domain](rng.standard_normal(given.at(case.sizes))))
-            return asarray(to_host(given), dtype=np.float64) if _is_live(given) else given
-
-        self.axes = [
-            tuple(axis.name or "" for axis in given.axes) if isinstance(given, Shape) else ()
-            for given in inputs
-        ]
-        self.x = [draw(given) for given in inputs]
-        self.all = tuple(x is not None and x.dtype.kind == "f" for x in self.x)
-        self.R, self.S = ([self._tangent(i, rng) for i in range(len(inputs))] for _ in range(2))
-        self.before = [None if x is None else to_host(x).copy() for x in self.x]
-        with calling("forward"):
-            pair = op.forward(*self.x)
-            if not (isinstance(pair, tuple) and len(pair) == 2):
-                raise TypeError("forward must return (output, residuals)")
-            self.y, self.residuals = pair
-            shape_of_y = self.y.shape
-        self.u = asarray(rng.standard_normal(shape_of_y))
-        self.Ru = asarray(rng.standard_normal(shape_of_y))
-
-    def _tangent(self, i: int, rng: np.random.Generator) -> Array | None:
-        return asarray(rng.standard_normal(self.x[i].shape)) if self.all[i] else None
-
-    @cached_property
-    def inputs(self) -> list[tuple[int, str]]:
-        """Place and name of each of forward's inputs that has a derivative."""
-        parameters = list(inspect.signature(self.op.forward).parameters.values())
-        names = [p.name for p in parameters]
-        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
-            names = [f"input {i}" for i in range(len(self.x))]
-        return [(i, names[i]) for i, live in enumerate(self.all) if live]
-
-    @cached_property
-    def rounding(self) -> dict[str, float]:
-        """Return how large rounding may be in what rop, vjp and rvjp give.
-
-        Where terms cancel to zero, as in x / |x| for a single number, nothing else is left. The
-        output is good to its last digits, a derivative of it to those of output / x.
-        """
-        per_x = max(self._per_x(i) for i, _ in self.inputs)
-        of_rop = ROUNDING * _norm(self.y) * per_x
-        of_vjp = max(_norm(self.u), _norm(self.Ru)) * of_rop
-        return {"rop": of_rop, "vjp": of_vjp, "rvjp": of_vjp * per_x}
-
-    def _per_x(self, i: int) -> float:
-        """Return the largest tangent over x of input i, where x is no unusually small number."""
-        x, R = (np.abs(np.ravel(to_host(array))) for array in (self.x[i], self.R[i]))
-        return float(((1 + R) / np.maximum(x, SMALL)).max(initial=1.0))
-
-    def error(
-        self, rule: str, found: np.ndarray, right: np.ndarray, scale: float, limit: float
-    ) -> float:
-        """Return the relative error: within the limit if it is no more than rounding may be."""
-        return error_of(found, right, max(scale, self.rounding[rule] / limit))
-
-    def alone(self, i: int, R: Sequence[Array] | None = None) -> list[Array | None]:
-        """Return the tangent of input i, and None for the others."""
-        R = self.R if R is None else R
-        return [R[i] if i == j else None for j in range(len(R))]
-
-    def only(self, i: int) -> tuple[bool, ...]:
-        """Return `needs` for input i."""
-        return tuple(i == j for j in range(len(self.x)))
-
-    # The rules; what they raise says which of them it was
-
-    def output(self, *x: Array) -> Array:
-        """Run forward, for its output."""
-        with calling("forward"):
-            return self.op.forward(*x)[0]
-
-    def rop(self, R: Sequence[Array | None], residuals: Any = None) -> Array:
-        """Apply rop."""
-        with calling("rop"):
-            return self.op.rop(self.residuals if residuals is None else residuals, *R)
-
-    def vjp(
-        self, u: Array, needs: Sequence[bool] | None = None, *out: Any
-    ) -> tuple[Array | None, ...]:
-        """Apply vjp."""
-        with calling("vjp"):
-            return self.op.vjp(self.residuals, u, self.all if needs is None else needs, *out)
-
-    def rvjp(
-        self, R: Sequence[Array | None], Ru: Array | None, needs: Sequence[bool] | None = None
-    ) -> tuple[Array | None, ...]:
-        """Apply rvjp at the cotangent u."""
-        with calling("rvjp"):
-            return self.op.rvjp(self.residuals, R, self.u, Ru, self.all if needs is None else needs)
 
 
 def _contract(at: OpCase) -> Iterator[Finding]:
@@ -361,7 +225,7 @@ def _complex_step(at: OpCase) -> Iterator[Finding]:
         yield _same_jvp(at, f"R{{output}} along the tangent of {name}", i, name)
     everything = to_host(at.rop(at.R))
     parts = [to_host(at.rop(at.alone(i))) for i, _ in at.inputs]
-    scale = sum(_norm(part) for part in parts)
+    scale = sum(norm(part) for part in parts)
     error = at.error("rop", everything, np.sum(parts, axis=0), scale, EXACT)
     yield Finding(
         "R{output} along all tangents together", error, EXACT,
@@ -378,7 +242,7 @@ def _same_jvp(at: OpCase, where: str, i: int, name: str) -> Finding:
 
     R, right = at.alone(i), expected(at.R)
     found = to_host(at.rop(R))
-    scale = max(_norm(right), _norm(expected(at.S)))
+    scale = max(norm(right), norm(expected(at.S)))
 
     def evidence() -> Evidence:
         return Evidence(
@@ -397,7 +261,7 @@ def _adjoint(at: OpCase) -> Iterator[Finding]:
     for i, name in at.inputs:
         Ry, c = to_host(at.rop(at.alone(i))), to_host(cotangents[i])
         u, R = to_host(at.u), to_host(at.R[i])
-        scale = _norm(u) * _norm(Ry) + _norm(c) * _norm(R)
+        scale = norm(u) * norm(Ry) + norm(c) * norm(R)
         scale = max(scale, at.rounding["vjp"] / ADJOINT)
         gap = abs(float(np.vdot(u, Ry) - np.vdot(c, R)))
 
@@ -426,7 +290,7 @@ def _needs(at: OpCase) -> Iterator[Finding]:
             yield holds(where, len(alone) == len(at.x), f"{rule} must return one per input")
             one, other = (_array(c[i], at.x[i]) for c in (alone, together))
             yield Finding(
-                where, at.error(rule, one, other, _norm(other), ADJOINT), ADJOINT,
+                where, at.error(rule, one, other, norm(other), ADJOINT), ADJOINT,
                 f"{rule} gives another cotangent of `{name}` when no other is asked for",
             )  # fmt: skip
     if at.op.writes_into:
@@ -437,7 +301,7 @@ def _needs(at: OpCase) -> Iterator[Finding]:
             one, other = (_array(c[i], at.x[i]) for c in (into, plain))
             yield Finding(
                 f"the cotangent of {name} in vjp, with out",
-                at.error("vjp", one, other, _norm(other), ADJOINT), ADJOINT,
+                at.error("vjp", one, other, norm(other), ADJOINT), ADJOINT,
                 f"vjp gives another cotangent of `{name}` when it has where to write it",
             )  # fmt: skip
 
@@ -472,7 +336,7 @@ def _second_order(at: OpCase) -> Iterator[Finding]:
     for label, together, terms in sums:
         for i, name in at.inputs:
             parts = [_array(one[i], at.x[i]) for one in terms]
-            scale = sum(_norm(part) for part in parts)
+            scale = sum(norm(part) for part in parts)
             yield Finding(
                 f"R{{cotangent of {name}}} along {label}",
                 at.error("rvjp", _array(together[i], at.x[i]), np.sum(parts, axis=0), scale, EXACT),
@@ -486,7 +350,7 @@ def _same_rvjp(
     at: OpCase, i: int, name: str, label: str, found: np.ndarray, right: np.ndarray,
     also: np.ndarray, R: Sequence[Array | None], Ru: Array | None,
 ) -> Finding:  # fmt: skip
-    scale = max(_norm(right), _norm(also))
+    scale = max(norm(right), norm(also))
 
     def again(op: Op) -> Any:
         return op.rvjp(_residuals(op, at), R, at.u, Ru, at.all)[i]
@@ -517,7 +381,7 @@ def _linearity(at: OpCase) -> Iterator[Finding]:
         for one, other, together in zip(*map(apply, given), strict=True):
             if together is not None:
                 parts = [np.asarray(0.0) if p is None else to_host(p) for p in (one, other)]
-                scale = _norm(parts[0]) + a * _norm(parts[1])
+                scale = norm(parts[0]) + a * norm(parts[1])
                 kind = rule.split()[0]
                 error = at.error(kind, to_host(together), parts[0] + a * parts[1], scale, ADJOINT)
                 yield Finding(rule, error, ADJOINT, f"{rule} is not linear in what it is given")
@@ -577,9 +441,6 @@ def _array(c: Array | None, like: Array) -> np.ndarray:
     """Bring a cotangent down; None is zero."""
     return np.zeros(like.shape) if c is None else to_host(c)
 
-
-def _norm(x: Any) -> float:
-    return float(np.linalg.norm(np.ravel(to_host(x))))
 
 
 def _residuals(op: Op, at: OpCase) -> Any:

@@ -25,12 +25,10 @@ import numpy as np
 from minihf.backend import Array, asarray, to_host
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks.contract import Call, keeps
-from minihf.testing.checks.op import EXACT
-from minihf.testing.checks.parts import ADJOINT
 from minihf.testing.derivatives import EPS
-from minihf.testing.diagnosis import SAME
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
+from minihf.testing.measure import ADJOINT, EXACT, SAME, error_of, norm
 from minihf.testing.replay import reproducer
 
 __all__ = ["RUNGS", "OperatorCase", "check_operator", "wrong_places"]
@@ -165,7 +163,7 @@ def _contract(at: OperatorCase) -> Iterator[Finding]:
 def _linearity(at: OperatorCase) -> Iterator[Finding]:
     a, A = 1.5, at.name
     Av, Aw, both = (at.product(x) for x in (at.v, at.w, at.v + a * at.w))
-    error = error_of(both, Av + a * Aw, _norm(Av) + a * _norm(Aw))
+    error = error_of(both, Av + a * Aw, norm(Av) + a * norm(Aw))
     yield Finding(f"{A} (v + a w)", error, ADJOINT * at.precision, f"{A} is not linear")
     yield holds(
         f"{A} @ zeros", not at.product(0 * at.v).any(),
@@ -178,7 +176,7 @@ def _symmetry(at: OperatorCase) -> Iterator[Finding]:
     yield holds("shape", m == n, f"{at.name} has shape {at.shape}: a symmetric matrix is square")
     v, w = (np.asarray(to_host(x), np.float64) for x in (at.v, at.w))
     Av, Aw = at.product(at.v), at.product(at.w)
-    gap, scale = abs(float(w @ Av - Aw @ v)), _norm(w) * _norm(Av) + _norm(Aw) * _norm(v)
+    gap, scale = abs(float(w @ Av - Aw @ v)), norm(w) * norm(Av) + norm(Aw) * norm(v)
     error = gap / scale if scale else 0.0
     broken = not error <= ADJOINT * at.precision
     why = _where_not_symmetric(at) if broken and n <= SMALL else f"{at.name} is not symmetric"
@@ -219,7 +217,7 @@ def _psd(at: OperatorCase) -> Iterator[Finding]:
         )  # fmt: skip
     for x in (at.v, at.w):
         v, Av = np.asarray(to_host(x), np.float64), at.product(x)
-        form, scale = float(v @ Av), _norm(v) * _norm(Av)
+        form, scale = float(v @ Av), norm(v) * norm(Av)
         yield Finding(
             f"v'{at.name} v", error_of(np.array(min(form, 0.0)), np.array(0.0), scale), limit,
             f"v'A v is negative: {form:.3g}, with |v| |A v| = {scale:.3g}",
@@ -230,14 +228,14 @@ def _extreme_eigenvalues(at: OperatorCase) -> tuple[float, float]:
     """Return the lowest and the highest of Lanczos' Ritz values: bounds from inside."""
     n = at.shape[0]
     q = np.asarray(to_host(at.v), np.float64)
-    Q = [q / _norm(q)]
+    Q = [q / norm(q)]
     for _ in range(min(n, STEPS) - 1):
         r = at.product(at.vector(Q[-1]))
         for _ in range(2):                              # twice is enough to stay orthogonal
             r = r - sum((p @ r) * p for p in Q)
-        if _norm(r) <= SMALLEST * n:
+        if norm(r) <= SMALLEST * n:
             break
-        Q.append(r / _norm(r))
+        Q.append(r / norm(r))
     basis = np.stack(Q)
     AQ = np.stack([at.product(at.vector(q)) for q in Q])
     values = np.linalg.eigvalsh((basis @ AQ.T + AQ @ basis.T) / 2)
@@ -255,7 +253,7 @@ def _dense(at: OperatorCase) -> Iterator[Finding]:
 
     for x in (at.v, at.w):
         found, right = at.product(x), matrix @ np.asarray(to_host(x), np.float64)
-        error = error_of(found, right, _norm(right))
+        error = error_of(found, right, norm(right))
         yield Finding("A @ v", error, EXACT * at.precision, evidence=evidence)
 
 
@@ -282,9 +280,6 @@ def wrong_places(found: np.ndarray, right: np.ndarray) -> str | None:
     crosses = [k for k in sorted(rows & columns) if all(k in place for place in places)]
     return f"row and column {crosses[0]} are wrong" if crosses and len(rows) > 2 else None
 
-
-def _norm(x: np.ndarray) -> float:
-    return float(np.linalg.norm(x))
 
 
 RUNGS = (

@@ -29,10 +29,10 @@ from minihf.layers import Dense, Sequential, Tanh
 from minihf.losses import SquaredError
 from minihf.params import Params
 from minihf.testing.cases import Case, plan
-from minihf.testing.checks.op import EXACT
 from minihf.testing.counting import count_gemms
 from minihf.testing.failure import Finding, Verdict, holds
-from minihf.testing.ladder import Raised, Rung, calling, climb, error_of
+from minihf.testing.ladder import Raised, Rung, calling, climb
+from minihf.testing.measure import EXACT, error_of
 from minihf.testing.replay import reproducer
 
 __all__ = ["OptimizerCase", "check_optimizer"]

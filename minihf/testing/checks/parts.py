@@ -6,20 +6,16 @@ Called by users, in the middle of something, and by the book.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from minihf.backend import Array, array_module, to_host
 from minihf.testing.cases import Case
 from minihf.testing.derivatives import taylor_remainders
 from minihf.testing.failure import Finding, Verdict
 from minihf.testing.ladder import Rung, climb
+from minihf.testing.measure import ADJOINT, RATE, norm
 
-__all__ = ["ADJOINT", "RATE", "check_adjoint", "check_taylor"]
+__all__ = ["check_adjoint", "check_taylor"]
 
-ADJOINT = 1e-12  # two sums of the same products in float64, in another order
-RATE = 0.2       # the remainder's order is 2 up to terms of higher order
 
 
 def check_adjoint(
@@ -58,7 +54,7 @@ def check_adjoint(
             )
     xp = array_module(v)
     left, right = xp.vdot(u, Jv), xp.vdot(Ju, v)
-    scale = _norm(u) * _norm(Jv) + _norm(Ju) * _norm(v)
+    scale = norm(u) * norm(Jv) + norm(Ju) * norm(v)
     gap = abs(float(to_host(left - right)))
     finding = Finding(
         "<u, J v> against <J' u, v>", gap / scale if scale else 0.0, ADJOINT,
@@ -98,6 +94,3 @@ def check_taylor(f: Callable[[Array], Array], x: Array, v: Array, Jv: Array) -> 
 def _one(what: str, rung: Rung) -> Verdict:
     return climb(what, [rung], lambda case: None, [Case({}, 0)], lambda case: "")
 
-
-def _norm(x: Any) -> float:
-    return float(np.linalg.norm(np.ravel(to_host(x))))

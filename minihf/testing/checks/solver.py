@@ -29,11 +29,9 @@ from minihf.backend import Array, asarray, to_host
 from minihf.solvers import cg
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks.contract import fits
-from minihf.testing.checks.op import EXACT
-from minihf.testing.checks.parts import ADJOINT
-from minihf.testing.diagnosis import SAME
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
-from minihf.testing.ladder import Rung, calling, climb, error_of
+from minihf.testing.ladder import Rung, calling, climb
+from minihf.testing.measure import ADJOINT, EXACT, error_of, norm, same
 from minihf.testing.replay import reproducer
 from minihf.testing.spd import spd_matrix
 
@@ -154,7 +152,7 @@ class SolverCase:
 
     def residual(self, x: np.ndarray) -> float:
         """Return |b - A x| / |b|."""
-        return _norm(self.b - self.A @ x) / _norm(self.b)
+        return norm(self.b - self.A @ x) / norm(self.b)
 
 
 def _contract(at: SolverCase) -> Iterator[Finding]:
@@ -213,7 +211,7 @@ def _honest(at: SolverCase) -> Iterator[Finding]:
     found = np.array([longest.quadratics[i] for i, _ in last])
     right = np.array([at.q(x) for _, x in last])
     yield Finding(
-        "q of the iterates", error_of(found, right, _norm(right)), EXACT,
+        "q of the iterates", error_of(found, right, norm(right)), EXACT,
         evidence=lambda: Evidence(
             at.case, found, right, "q", "q is always zero", ("iteration",),
             known=lambda found: _known_q(at, found, [x for _, x in last]),
@@ -243,13 +241,13 @@ def _known_q(at: SolverCase, found: np.ndarray, xs: list[np.ndarray]) -> str | N
         "the 1/2 is missing in q: it is x'A x - b'x": [x @ at.A @ x - at.b @ x for x in xs],
         "b'x is missing in q: it is 1/2 x'A x": [0.5 * x @ at.A @ x for x in xs],
     }
-    return next((said for said, q in others.items() if _same(found, np.array(q))), None)
+    return next((said for said, q in others.items() if same(found, np.array(q))), None)
 
 
 def _known_residual(at: SolverCase, found: np.ndarray, right: np.ndarray) -> str | None:
-    if _same(found, right * _norm(at.b)):
+    if same(found, right * norm(at.b)):
         return "the residual is not divided by |b|"
-    if _same(found, right**2):
+    if same(found, right**2):
         return "the residual is squared"
     return None
 
@@ -301,7 +299,7 @@ def _known_x(at: SolverCase, found: np.ndarray) -> str | None:
         Ar = at.A @ r
         alpha = r @ r / (r @ Ar) if r.any() else 0.0
         x, r = x + alpha * r, r - alpha * Ar
-    return "beta is ignored: it is steepest descent" if _same(found, x) else None
+    return "beta is ignored: it is steepest descent" if same(found, x) else None
 
 
 def _warm_start(at: SolverCase) -> Iterator[Finding]:
@@ -350,7 +348,7 @@ def _preconditioner(at: SolverCase) -> Iterator[Finding]:
         x = to_host(at.run(M=Counted(C @ C), max_iters=i).x)
         right = C @ to_host(at.run(Counted(C @ at.A @ C), b=C @ at.b, max_iters=i).x)
         yield Finding(
-            "the iterates with M = C C'", error_of(x, right, _norm(right)), ENDED,
+            "the iterates with M = C C'", error_of(x, right, norm(right)), ENDED,
             "with M = C C' it is not plain CG on C'A C y = C'b with x = C y: alpha and beta need "
             "r'z with z = M r, not r'r",
         )  # fmt: skip
@@ -398,17 +396,11 @@ def _trouble(at: SolverCase) -> Iterator[Finding]:
         if done:
             good = to_host(at.run(make(), b=b, max_iters=done).x)
         yield Finding(
-            f"x, with {words}", error_of(x, good, _norm(good)), EXACT,
+            f"x, with {words}", error_of(x, good, norm(good)), EXACT,
             f"with {words}, x is not the last good iterate, which is number {done}",
         )  # fmt: skip
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and _norm(a - b) <= SAME * _norm(b)
-
-
-def _norm(x: np.ndarray) -> float:
-    return float(np.linalg.norm(x))
 
 
 RUNGS = (
