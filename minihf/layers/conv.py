@@ -11,8 +11,9 @@ from minihf import ops
 from minihf.backend import widens
 from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
-from minihf.ops.conv import conv2d_fault, pair
+from minihf.ops.conv import conv2d_fault
 from minihf.ops.pool import pool2d_fault
+from minihf.ops.windows import pair
 
 __all__ = ["AvgPool2d", "Conv2d", "GlobalAvgPool2d", "MaxPool2d"]
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from minihf.backend import Array, add_into, array_module
 from minihf.op import LinearOp, Op
-from minihf.ops.conv import Pair, pair
+from minihf.ops.windows import Pair, pair
 
 __all__ = ["avg_pool2d", "global_avg_pool2d", "max_pool2d", "pool2d_fault"]
 

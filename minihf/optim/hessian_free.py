@@ -39,6 +39,7 @@ from minihf.optim.report import BlockReport, Report
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
+from minihf.optim.trust import trust
 from minihf.params import Params
 from minihf.partition import Partition
 from minihf.solvers import CGResult, Reason
@@ -245,7 +246,8 @@ class HessianFree:
                 g, old, lambda step: f(step, batch), C, state.lam, self.l2, state.move
             )
             step = self.step_rule(_candidates(C, solves), here)
-            predicted, rho, rhos = self._trust(here, step, solves, lambda step: f(step, chosen))
+            on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
+            predicted, rho, rhos = trust(here, step, solves, self.damping, on_chunk)
 
         accepted, problem = _verdict(step, old, solves)
         report = Report(
@@ -325,52 +327,6 @@ class HessianFree:
                 "the curvature is measured on at most as many cases as the gradient"
             )
         return given
-
-    def _trust(
-        self,
-        here: Outlook,
-        step: Step,
-        solves: Mapping[str, CGResult],
-        on_chunk: Callable[[Array], float],
-    ) -> tuple[float, float, Mapping[str, float]]:
-        """Return the model's change and rho for the step before its line search, without damping.
-
-        rho = (f(theta + p) - f(theta)) / (g'p + 1/2 p'(C + l2 I)p), C with its off-diagonal blocks;
-        then rho of each block. Only an adaptive damping needs them; else they are NaN.
-        """
-        p, xp, C = step.direction, array_module(step.direction), here.C
-        predicted = step.predicted
-        if predicted is None:
-            bend = C.quadratic_form(p) + self.l2 * xp.vdot(p, p)
-            predicted = float(to_host(xp.vdot(here.g, p) + 0.5 * bend))
-        unknown = dict.fromkeys(C.partition, math.nan)
-        if not self.damping.adaptive or not step.length:
-            return predicted, math.nan, unknown
-        if self.rho_on == "gradient":
-            f, before, after = here.objective_at, here.objective, step.whole
-        else:
-            f, before, after = on_chunk, math.nan, math.nan
-            if self.damping.per_block or predicted < 0:
-                after, before = f(p), f(xp.zeros_like(p))
-        rho = (after - before) / predicted if predicted < 0 else math.nan
-        if not self.damping.per_block:
-            return predicted, rho, dict.fromkeys(C.partition, rho)
-        rhos = {
-            name: self._trust_of_block(here, name, solve, f, before)
-            for name, solve in solves.items()
-        }
-        return predicted, rho, rhos
-
-    def _trust_of_block(
-        self, here: Outlook, name: str, solve: CGResult, f: Callable[[Array], float], before: float
-    ) -> float:
-        """Return rho for moving by one block's solution alone."""
-        xp = array_module(solve.x)
-        square = float(to_host(xp.vdot(solve.x, solve.x)))
-        predicted = solve.quadratics[-1] - 0.5 * here.lam[name] * square
-        alone = xp.zeros_like(here.g)
-        alone[here.C.partition[name].index] = solve.x
-        return (f(alone) - before) / predicted if predicted < 0 else math.nan
 
     def _reject(
         self, params: Params, state: HessianFreeState, batch: Batch, value: float, began: float

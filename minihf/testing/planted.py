@@ -277,7 +277,7 @@ BUGS: tuple[Bug, ...] = (
         "if for_W and Rx is not None", "if False", "conv2d, padding", SECOND,
         "in R{cotangent of `W`}, the tangent of x is ignored"),
     Bug("conv2d: u reshaped to channels last", f"{CONV}._transpose_in_W",
-        "u = _channels_last(u)", "u = u.reshape(len(u), *u.shape[2:], F)", "conv2d", ADJOINT,
+        "u = channels_last(u)", "u = u.reshape(len(u), *u.shape[2:], F)", "conv2d", ADJOINT,
         "u is reshaped where its channels must be moved last", known=True),
     # Pooling
     Bug("avg_pool2d: u to each pixel", f"{AVG}.vjp",

@@ -19,7 +19,7 @@ import numpy as np
 from minihf.backend import Array, asarray
 from minihf.layers import Conv2d, Dense, MaxPool2d, Residual, Sequential
 from minihf.layers.recurrent import Recurrent
-from minihf.ops.conv import pair
+from minihf.ops.windows import pair
 from minihf.params import Params
 from minihf.partition import Partition
 from minihf.tape import Linearization, linearize

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minihf as hf
 from minihf import ops
-from minihf.ops import conv
+from minihf.ops import windows
 from minihf.ops.conv import Conv2dOp
 from minihf.testing import relative_error
 
@@ -116,18 +116,18 @@ def test_permuting_the_batch_permutes_the_results_and_leaves_the_sums(order):
 @pytest.mark.parametrize("cases", [1, 2, 3])
 def test_chunks_make_no_difference(monkeypatch, cases, kernel, stride, padding, image):
     problem = Problem(kernel, stride, padding, image, N=5, C=3, F=1)   # C KH KW > 2 F: none kept
-    expected, columns, starts = problem.all_rules(), conv.Windows.columns, []
+    expected, columns, starts = problem.all_rules(), windows.Windows.columns, []
 
     def few_at_a_time(self, images, known=None, results=0):
         numbers = max(len(images) * images[0].shape[1] * self.size[0] * self.size[1], results)
         limit = cases * self.count[0] * self.count[1] * numbers * np.dtype(float).itemsize
-        monkeypatch.setattr(conv, "CHUNK", limit)
-        monkeypatch.setattr(conv, "CHUNK_ELSEWHERE", limit)
+        monkeypatch.setattr(windows, "CHUNK", limit)
+        monkeypatch.setattr(windows, "CHUNK_ELSEWHERE", limit)
         for some, chunk in columns(self, images, known, results):
             starts.append(some.start)
             yield some, chunk
 
-    monkeypatch.setattr(conv.Windows, "columns", few_at_a_time)
+    monkeypatch.setattr(windows.Windows, "columns", few_at_a_time)
     for found, whole in zip(problem.all_rules(), expected, strict=True):
         assert relative_error(found, whole) <= SAME
     assert set(starts) == set(range(0, 5, cases))
@@ -154,7 +154,7 @@ def test_memory_beyond_the_results_is_a_few_chunks(backend, stride):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         extra = peak - sum(result.nbytes for result in results)
-        assert extra <= 3 * conv.CHUNK < all_columns / 4, name
+        assert extra <= 3 * windows.CHUNK < all_columns / 4, name
 
 
 def test_float32_stays_close_to_float64():
