@@ -40,7 +40,7 @@ from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from minihf.optim import SGD, Adam, HessianFree, papers
 from minihf.params import Params, Partition
 from minihf.recording import tap
-from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg
+from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg, cholesky
 from minihf.tape import Linearization, linearize
 from minihf.train import History, fit
 
@@ -86,6 +86,7 @@ __all__ = [
     "Tanh",
     "asarray",
     "cg",
+    "cholesky",
     "data",
     "device",
     "fit",

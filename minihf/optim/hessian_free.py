@@ -6,6 +6,8 @@
     step rule:          theta += length * direction, out of CG's iterates
     damping rule:       lam from the reduction ratio rho
 
+With ``update="sequential"`` all of that is done for one block after the other.
+
 One block is classical Hessian-free optimization (Martens 2010); the encoder and the decoder as
 blocks, a fixed step and no damping are block-diagonal Hessian-free optimization (Zhang, Xiong,
 Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as compositions.
@@ -14,7 +16,7 @@ Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -32,10 +34,11 @@ from minihf.optim.batches import (
     resume,
     with_noise,
 )
-from minihf.optim.block_solvers import BlockSolver, ConjugateGradients
+from minihf.optim.block_solvers import BlockSolver, ConjugateGradients, must_be_solvable
 from minihf.optim.damping import Damping, LevenbergMarquardt
+from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
-from minihf.optim.report import BlockReport, Report
+from minihf.optim.report import BlockReport, Report, joined
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
@@ -44,6 +47,13 @@ from minihf.solvers import CGResult, Reason
 from minihf.tape import linearize
 
 __all__ = ["HessianFree", "HessianFreeState"]
+
+
+FAULTS = {
+    Reason.NON_FINITE: "a product was not finite",
+    Reason.NOT_POSITIVE_DEFINITE: "the matrix was not positive definite",
+}
+"""Of the reasons for which a solver can stop, those worth a line in the report."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class HessianFree:
     curvature : type of CurvatureOperator
         `GGN`, or `Hessian`.
     solver : BlockSolver
-        `ConjugateGradients` or `PreconditionerOnly`.
+        `ConjugateGradients`, `PreconditionerOnly` or `Cholesky`.
     preconditioner : Preconditioner, optional
         `SquaredGradients`, `Jacobi` or `Kronecker`.
     damping : Damping
@@ -99,6 +109,10 @@ class HessianFree:
     rho_on : "curvature" or "gradient"
         The batch on which the objective's change is measured for the reduction ratio. On the
         gradient batch it is known from the step rule and costs nothing.
+    update : "simultaneous" or "sequential"
+        Whether all blocks are solved at the same parameters and move together (block Jacobi), or
+        each moves before gradient and curvature are evaluated anew for the next (block
+        Gauss-Seidel): as many gradients as blocks.
 
     Notes
     -----
@@ -143,12 +157,18 @@ class HessianFree:
     sampling: Sampling = field(default_factory=lambda: Prefix(0.5))
     l2: float = 1e-5
     rho_on: str = "gradient"
+    update: str = "simultaneous"
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")
         if self.rho_on not in ("curvature", "gradient"):
             raise ValueError(
                 f"HessianFree: rho_on must be 'curvature' or 'gradient', got {self.rho_on!r}"
+            )
+        if self.update not in ORDERS:
+            raise ValueError(
+                f"HessianFree: update must be {' or '.join(map(repr, ORDERS))}, "
+                f"got {self.update!r}"
             )
         parts = {
             "curvature": ("product", "hf.GGN"),
@@ -168,8 +188,10 @@ class HessianFree:
                 )
 
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
-        """Return the first state. Refuses blocks that do not fit the parameters."""
-        lam = dict.fromkeys(Partition.of(params, self.blocks), self.damping.initial)
+        """Return the first state. Refuses blocks that fit neither the parameters nor the solver."""
+        partition = Partition.of(params, self.blocks)
+        must_be_solvable(partition, self.solver)
+        lam = dict.fromkeys(partition, self.damping.initial)
         return HessianFreeState(0, lam, None, generator(seed))
 
     def step(
@@ -215,6 +237,28 @@ class HessianFree:
         if curvature_batch is not None:
             curvature_batch, state = with_noise(net, params, curvature_batch, state)
         chosen = self._curvature_batch(batch, curvature_batch, state.update)
+        reports, solution = [], state.solution
+        for group in ORDERS[self.update](state.lam):
+            params, state, report = self._turn(
+                net, loss, params, state, batch, chosen, group, solution, began
+            )
+            reports.append(report)
+            began = perf_counter()
+        return params, replace(state, update=state.update + 1), joined(reports)
+
+    def _turn(
+        self,
+        net: Callable[..., Any],
+        loss: Any,
+        params: Params,
+        state: HessianFreeState,
+        batch: Batch,
+        chosen: Batch,
+        group: Sequence[str],
+        solution: Array | None,
+        began: float,
+    ) -> tuple[Params, HessianFreeState, Report]:
+        """Move a group of blocks; `solution` is all blocks' solution of the last update."""
 
         def f(step: Array, on: Batch) -> float:
             moved = params.with_vector(params.vector + step)
@@ -223,15 +267,15 @@ class HessianFree:
         value, g = gradient(net, loss, params, batch, self.l2)
         old = float(to_host(value))
         if not _all_finite(value, g):
-            return self._reject(params, state, batch, old, began)
+            return self._reject(params, state, batch, group, old, began)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
         M, state = self._precondition(C, state)
-        solves, blocks = self._solve(C, g, state, M)
+        lam = {name: state.lam[name] for name in group}
+        solves, blocks = self._solve(C, g, lam, solution, M)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
-            here = Outlook(
-                g, old, lambda step: f(step, batch), C, state.lam, self.l2, state.move
-            )
+            previous = None if state.move is None else _within(C, group, state.move)
+            here = Outlook(g, old, lambda step: f(step, batch), C, lam, self.l2, previous)
             step = self.step_rule(_candidates(C, solves), here)
             predicted, rho, rhos = self._trust(here, step, solves, lambda step: f(step, chosen))
 
@@ -245,22 +289,22 @@ class HessianFree:
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
             step_length=step.length if accepted else 0.0,
-            lam=max(state.lam.values()),
+            lam=max(lam.values()),
             predicted=predicted,
             rho=rho,
             blocks={name: replace(block, rho=rhos[name]) for name, block in blocks.items()},
         )
+        found = _join(C, {name: solve.x for name, solve in solves.items()})
         new_state = replace(
             state,
-            update=state.update + 1,
-            lam={name: self.damping.update(lam, rhos[name]) for name, lam in state.lam.items()},
-            solution=_join(C, {name: solve.x for name, solve in solves.items()}),
+            lam=self._damp(state, rhos),
+            solution=_within(C, group, found, state.solution),
         )
         if not accepted:
             return params, new_state, report
         move = step.length * step.direction
         if self.step_rule.momentum:
-            new_state = replace(new_state, move=move)
+            new_state = replace(new_state, move=_within(C, group, move, state.move))
         return params.with_vector(params.vector + move), new_state, report
 
     def _precondition(
@@ -275,20 +319,25 @@ class HessianFree:
         return M, replace(state, memory=memory, rng=rng.bit_generator.state)
 
     def _solve(
-        self, C: CurvatureOperator, g: Array, state: HessianFreeState, M: Mapping[str, Any]
+        self,
+        C: CurvatureOperator,
+        g: Array,
+        lam: Mapping[str, float],
+        solution: Array | None,
+        M: Mapping[str, Any],
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
-        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b, independently."""
+        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b that has a lam here."""
         solves, reports = {}, {}
-        for name, block in C.partition.items():
-            began = perf_counter()
-            previous = None if state.solution is None else state.solution[block.index]
-            A = Shifted(C.block(name), state.lam[name] + self.l2)
+        for name in lam:
+            began, block = perf_counter(), C.partition[name]
+            previous = None if solution is None else solution[block.index]
+            A = Shifted(C.block(name), lam[name] + self.l2)
             solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
             reports[name] = BlockReport(
                 iterations=solve.n_iterations,
                 products=solve.n_products,
                 reason=solve.reason.name,
-                lam=state.lam[name],
+                lam=lam[name],
                 predicted=solve.quadratics[-1],
                 seconds=perf_counter() - began,
             )
@@ -321,16 +370,17 @@ class HessianFree:
         """Return the model's change and rho for the step before its line search, without damping.
 
         rho = (f(theta + p) - f(theta)) / (g'p + 1/2 p'(C + l2 I)p), C with its off-diagonal blocks;
-        then rho of each block. Only an adaptive damping needs them; else they are NaN.
+        then the rho that each block's damping is told: with `per_block`, only to the blocks that
+        were solved. Only an adaptive damping needs them; else they are NaN.
         """
         p, xp, C = step.direction, array_module(step.direction), here.C
         predicted = step.predicted
         if predicted is None:
             bend = C.quadratic_form(p) + self.l2 * xp.vdot(p, p)
             predicted = float(to_host(xp.vdot(here.g, p) + 0.5 * bend))
-        unknown = dict.fromkeys(C.partition, math.nan)
+        told = solves if self.damping.per_block else C.partition
         if not self.damping.adaptive or not step.length:
-            return predicted, math.nan, unknown
+            return predicted, math.nan, dict.fromkeys(told, math.nan)
         if self.rho_on == "gradient":
             f, before, after = here.objective_at, here.objective, step.whole
         else:
@@ -338,8 +388,8 @@ class HessianFree:
             if self.damping.per_block or predicted < 0:
                 after, before = f(p), f(xp.zeros_like(p))
         rho = (after - before) / predicted if predicted < 0 else math.nan
-        if not self.damping.per_block:
-            return predicted, rho, dict.fromkeys(C.partition, rho)
+        if not self.damping.per_block or len(solves) == 1:
+            return predicted, rho, dict.fromkeys(told, rho)
         rhos = {
             name: self._trust_of_block(here, name, solve, f, before)
             for name, solve in solves.items()
@@ -357,8 +407,19 @@ class HessianFree:
         alone[here.C.partition[name].index] = solve.x
         return (f(alone) - before) / predicted if predicted < 0 else math.nan
 
+    def _damp(self, state: HessianFreeState, rhos: Mapping[str, float]) -> dict[str, float]:
+        """Return the next lam of every block; one that is told no rho keeps its own."""
+        told = {name: self.damping.update(state.lam[name], rho) for name, rho in rhos.items()}
+        return {**state.lam, **told}
+
     def _reject(
-        self, params: Params, state: HessianFreeState, batch: Batch, value: float, began: float
+        self,
+        params: Params,
+        state: HessianFreeState,
+        batch: Batch,
+        group: Sequence[str],
+        value: float,
+        began: float,
     ) -> tuple[Params, HessianFreeState, Report]:
         """Keep the parameters and raise lam: the objective or its gradient is not finite."""
         report = Report(
@@ -367,11 +428,12 @@ class HessianFree:
             problem="update rejected: the objective or its gradient is not finite",
             cases=n_cases(batch),
             seconds=perf_counter() - began,
-            lam=max(state.lam.values()),
+            lam=max(state.lam[name] for name in group),
             step_length=0.0,
         )
-        raised = {name: self.damping.update(lam, math.nan) for name, lam in state.lam.items()}
-        return params, replace(state, update=state.update + 1, lam=raised), report
+        told = group if self.damping.per_block else state.lam
+        raised = self._damp(state, dict.fromkeys(told, math.nan))
+        return params, replace(state, lam=raised), report
 
 
 def _candidates(
@@ -391,16 +453,31 @@ def _candidates(
 
 
 def _join(C: CurvatureOperator, parts: Mapping[str, Array]) -> Array:
-    whole = array_module(C.lin.params.vector).empty_like(C.lin.params.vector)
-    for name, block in C.partition.items():
-        whole[block.index] = parts[name]
+    """Put blocks' vectors into one (n,), zeros in the blocks that have none."""
+    xp, like = array_module(C.lin.params.vector), C.lin.params.vector
+    whole = xp.empty_like(like) if len(parts) == len(C.partition) else xp.zeros_like(like)
+    for name, part in parts.items():
+        whole[C.partition[name].index] = part
     return whole
+
+
+def _within(
+    C: CurvatureOperator, group: Sequence[str], vector: Array, elsewhere: Array | None = None
+) -> Array:
+    """Return the vector in the blocks of a group, and zeros or `elsewhere` outside of them."""
+    if len(group) == len(C.partition):
+        return vector
+    parts = {} if elsewhere is None else {n: elsewhere[b.index] for n, b in C.partition.items()}
+    return _join(C, {**parts, **{name: vector[C.partition[name].index] for name in group}})
 
 
 def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
     """Tell whether to move, and in one line what is wrong, if anything is."""
-    failed = [name for name, solve in solves.items() if solve.reason is Reason.NON_FINITE]
-    problem = f"a product was not finite in block {', '.join(failed)}" if failed else ""
+    problem = "; ".join(
+        f"{what} in block {', '.join(failed)}"
+        for reason, what in FAULTS.items()
+        if (failed := [name for name, solve in solves.items() if solve.reason is reason])
+    )
     if not bool((step.direction != 0).any()):
         return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
     if not step.length:
