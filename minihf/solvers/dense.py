@@ -67,17 +67,17 @@ def cholesky(A: Array, b: Array, n_products: int = 0) -> CGResult:
     if b.dtype.kind != "f":
         raise ValueError(f"cholesky: b holds {b.dtype}, expected floating numbers")
     matrix, rhs = (to_host(array).astype(np.float64) for array in (A, b))
-    if not (np.isfinite(matrix).all() and np.isfinite(rhs).all()):
-        return _nothing(b, n_products, Reason.NON_FINITE)
-    norm = float(np.linalg.norm(rhs))
-    if norm == 0:
-        return _nothing(b, n_products, Reason.ZERO_RHS)
-    matrix = np.tril(matrix) + np.tril(matrix, -1).T
-    try:
-        factors = scipy.linalg.cho_factor(matrix, lower=True)
-    except np.linalg.LinAlgError:
-        return _nothing(b, n_products, Reason.NOT_POSITIVE_DEFINITE)
     with np.errstate(over="ignore", invalid="ignore"):  # becomes a reason
+        norm = float(np.linalg.norm(rhs))
+        if not (np.isfinite(matrix).all() and np.isfinite(norm)):
+            return _nothing(b, n_products, Reason.NON_FINITE)
+        if norm == 0:
+            return _nothing(b, n_products, Reason.ZERO_RHS)
+        matrix = np.tril(matrix) + np.tril(matrix, -1).T
+        try:
+            factors = scipy.linalg.cho_factor(matrix, lower=True)
+        except np.linalg.LinAlgError:
+            return _nothing(b, n_products, Reason.NOT_POSITIVE_DEFINITE)
         solution = scipy.linalg.cho_solve(factors, rhs)
         residual = rhs - matrix @ solution
         q = -0.5 * float(solution @ (rhs + residual))

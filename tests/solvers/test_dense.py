@@ -61,7 +61,8 @@ def test_single_precision_stays_single_and_is_solved_in_double():
         (np.eye(2), np.zeros(2), Reason.ZERO_RHS),
         (np.diag([1.0, np.nan]), np.ones(2), Reason.NON_FINITE),
         (np.eye(2), np.array([1.0, np.inf]), Reason.NON_FINITE),
-        (1e-300 * np.eye(2), 1e300 * np.ones(2), Reason.NON_FINITE),
+        (1e-200 * np.eye(2), 1e120 * np.ones(2), Reason.NON_FINITE),
+        (np.eye(2), 1e300 * np.ones(2), Reason.NON_FINITE),
     ],
 )
 def test_what_cannot_be_solved_gives_zero_and_the_reason(A, b, reason):
