@@ -63,7 +63,7 @@ def jacobian(lin: Linearization, block: Block) -> tuple[Array, int]:
         rows, walks = _rows_of_all_cases(lin, block)
         if len(rows) == each:
             return xp.stack(rows, axis=1).reshape(K, m), walks
-    if K < m:
+    if m > K:
         U = (asarray(u.reshape(shape), dtype=lin.params.dtype) for u in np.eye(K))
         return xp.stack([lin.vjp(u, block) for u in U]), walks + K
     V = (asarray(v, dtype=lin.params.dtype) for v in np.eye(m))
