@@ -14,7 +14,13 @@ from minihf.optim.settings import settle
 from minihf.params import Partition
 from minihf.solvers import CGResult, Reason, RelativeProgress, cg, cholesky
 
-__all__ = ["BlockSolver", "Cholesky", "ConjugateGradients", "PreconditionerOnly", "must_be_solvable"]
+__all__ = [
+    "BlockSolver",
+    "Cholesky",
+    "ConjugateGradients",
+    "PreconditionerOnly",
+    "must_be_solvable",
+]
 
 
 class BlockSolver(Protocol):

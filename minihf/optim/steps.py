@@ -182,22 +182,22 @@ class BacktrackingArmijo:
 class SumThenMean:
     """The sum of the blocks' steps if the objective falls by it, else their mean, else none.
 
-    The length is 1, or 1 / B for B blocks that move together. With exact block solves the mean
-    never raises the quadratic model, since C <= B blkdiag(C); the sum may. For one block both are
-    the Levenberg-Marquardt step.
+    The mean is 1 / B of the sum, for B blocks that move together. With exact block solves it never
+    raises the quadratic model, since C <= B blkdiag(C); the sum may. For one block both are the
+    block's step. The reduction ratio is that of the one taken.
     """
 
     momentum = False
 
     def __call__(self, candidates: Candidates, here: Outlook) -> Step:
         """Return the step; the objective falls by it."""
-        direction, whole = candidates[0](), math.nan
+        total = candidates[0]()
         for count in dict.fromkeys((1, len(here.lam))):
-            after = here.objective_at(direction / count)
-            whole = after if count == 1 else whole
+            direction = total / count
+            after = here.objective_at(direction)
             if after < here.objective:
-                return Step(direction, 1 / count, after, whole=whole)
-        return Step(direction, 0.0, here.objective, "no step lowered the objective", whole)
+                return Step(direction, 1.0, after, whole=after)
+        return Step(direction, 0.0, here.objective, "no step lowered the objective", after)
 
 
 COLLINEAR = 1e-5
