@@ -85,9 +85,14 @@ def generate(n: int, T: int = T, seed: int = 0) -> tuple[NDArray[np.float32], ND
     >>> x, y = generate(3, T=20, seed=0)
     >>> for sequence, label in zip(x, y):
     ...     print("".join(SYMBOLS[i] for i in sequence.argmax(axis=1)), CLASSES[label])
+    cbaAddcccAdadacadcbb AA
+    cbAdcccbaBcbbddbcbcb AB
+    addAdababAaabaacbcad AA
     """
     if n < 0 or T < 10:
-        raise ValueError(f"temporal order: n is {n}, expected 0 or more; T is {T}, expected 10+")
+        raise ValueError(
+            f"temporal order: n is {n} and T is {T}, expected 0 or more sequences of 10 or more"
+        )
     rng = np.random.default_rng(seed)
     draws = rng.random((n, T + 4))                     # a row for each sequence, whatever n
     symbols = (4 * draws[:, :T]).astype(np.int64)      # a, b, c, d
