@@ -1,15 +1,15 @@
-"""The temporal order problem: which of two symbols came first, long ago?
+"""The temporal order problem: which two symbols stood where, long ago.
 
 A sequence of T symbols is noise but for two of them. Noise is drawn from a, b, c, d; at one step of
 the first fifth and at one step shortly before the middle stands an A or a B,
 
     T/10 <= t1 < 2 T/10,    4 T/10 <= t2 < 5 T/10,
 
-and the class is one of AA, AB, BA, BB, asked for at the end. So between what is to be remembered
-and the answer lie T/2 steps at least and 0.9 T at most; no short-term correlation helps to find it.
+and the class is one of AA, AB, BA, BB, asked for at the end. So the answer comes T/2 steps after
+what is to be remembered at least, and 0.9 T - 1 at most; no short-term correlation helps.
 
-S. Hochreiter & J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), experiment 6a;
-with one length and these windows, J. Martens & I. Sutskever, ICML 2011 (as we recall it).
+S. Hochreiter & J. Schmidhuber, "Long short-term memory", Neural Computation 9 (1997), experiment
+6a; with one length and these windows, J. Martens & I. Sutskever, ICML 2011. Both as we recall them.
 
 Called by `minihf.data.load` and the experiments; `generate` is for other lengths and numbers.
 """
@@ -30,7 +30,7 @@ N_TRAIN, N_TEST = 1_000, 1_000
 
 
 def temporal_order(seed: int) -> Dataset:
-    """Temporal order with T = 50, so lags up to 45 steps: 1,000 sequences for training and test.
+    """Temporal order with T = 50, so lags of 25 to 44 steps: 1,000 sequences for training and test.
 
     Parameters
     ----------
