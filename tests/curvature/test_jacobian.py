@@ -63,6 +63,22 @@ def test_the_fewest_walks_are_taken():
     assert jacobian(lin, layers["0"])[1] == 2                  # a row at a time: no less
 
 
+def test_the_uses_of_a_shared_weight_add_up():
+    def net(params, x):
+        h = ops.tanh(ops.dense(x, params["W"], params["b"]))
+        return ops.dense(h, params["W"], params["b"])
+
+    rng = np.random.default_rng(0)
+    params = hf.Params.from_dict({"W": rng.standard_normal((3, 3)), "b": rng.standard_normal(3)})
+    x = hf.asarray(rng.standard_normal((5, 3)))
+    J, walks = jacobian(
+        hf.linearize(net, params, x), hf.Partition.of(params, "network")["network"]
+    )
+    assert walks == 3                                          # a case's outputs, not by columns
+    dense = by_complex_step(lambda theta: net(params.with_vector(theta), x), params.vector)
+    assert relative_error(J, dense) <= EXACT
+
+
 def own_function(params, x):
     """A weight that enters twice, once through an op that states no factors."""
     W = params["W"]

@@ -88,6 +88,20 @@ def test_blocks_that_do_not_interact_are_found_again(seed, count, size):
     assert {len(set(owner[index])) for index in found.values()} == {1}
 
 
+@given(seed=seeds)
+def test_a_group_grows_along_a_chain(seed):
+    """Its members need not all interact with the first: each with its neighbours is enough."""
+    place = np.random.default_rng(seed).permutation(10)        # two chains of five, shuffled
+    link = np.abs(place[:, None] - place) == 1
+    link &= place[:, None] // 5 == place // 5
+    params = hf.Params.from_dict({"w": np.zeros(10)})
+    found = positions(correlated(np.eye(10) + 0.4 * link, params, 2))
+    assert {tuple(sorted(place[index])) for index in found.values()} == {
+        (0, 1, 2, 3, 4),
+        (5, 6, 7, 8, 9),
+    }
+
+
 def test_it_takes_an_operator_and_counts_the_correlations_of_it():
     net = hf.Sequential(hf.Dense(3, 2), hf.ReLU(), hf.Dense(2, 2))
     params = net.init(0, np.float64)
