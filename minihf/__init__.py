@@ -41,7 +41,7 @@ from minihf.optim import SGD, Adam, HessianFree, papers
 from minihf.params import Params
 from minihf.partition import Partition
 from minihf.recording import tap
-from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg
+from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg, cholesky
 from minihf.tape import Linearization, linearize
 from minihf.train import History, fit
 
@@ -87,6 +87,7 @@ __all__ = [
     "Tanh",
     "asarray",
     "cg",
+    "cholesky",
     "data",
     "device",
     "fit",

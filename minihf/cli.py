@@ -184,8 +184,10 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     run.add_argument("task", type=_task, metavar="TASK", help=", ".join(_task_summaries()))
     run.add_argument(
-        "--method", default="zhang2017", choices=METHODS, metavar="NAME",
-        help=f"{', '.join(METHODS)} (default: zhang2017)",
+        "--method", default="zhang2017", choices=_task_methods(), metavar="NAME",
+        help=f"{', '.join(METHODS)}; some tasks have more: "
+        f"{', '.join(name for name in _task_methods() if name not in METHODS)} "
+        "(default: zhang2017)",
     )  # fmt: skip
     run.add_argument(
         "--seconds", type=_positive(float), default=120.0, metavar="S",
@@ -325,6 +327,13 @@ def _task_summaries() -> dict[str, str]:
     from minihf.experiments.tasks import TASKS
 
     return {name: task.summary for name, task in TASKS.items()}
+
+
+def _task_methods() -> list[str]:
+    """Return the methods that any task has."""
+    from minihf.experiments.tasks import TASKS
+
+    return list(dict.fromkeys(name for task in TASKS.values() for name in task.methods))
 
 
 @_refusing

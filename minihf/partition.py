@@ -130,13 +130,16 @@ class Partition(Mapping[str, Block]):
 
         ``"layer"`` puts the parameters of one layer together: those whose names agree up to the
         last dot. A mapping such as ``{"encoder": "encoder.*", "decoder": "decoder.*"}`` takes a
-        glob or a list of globs per block. A `Partition` is returned as it is.
+        glob or a list of globs per block. A `Partition` is returned as it is, and a function of
+        the parameters, such as those of `minihf.curvature.partitions`, is asked for one.
 
         Raises
         ------
         ValueError
             For an unknown spec, a glob that matches nothing, or parameters missing or doubled.
         """
+        if callable(spec):
+            spec = spec(params)
         if isinstance(spec, Partition):
             return spec._checked(params)
         if isinstance(spec, str):

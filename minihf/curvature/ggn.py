@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minihf.backend import Array
+from minihf.backend import Array, array_module, gemm
+from minihf.curvature.jacobian import jacobian
 from minihf.curvature.operator import CurvatureOperator, pairwise_sums
 from minihf.partition import Block
 from minihf.tape import Linearization
@@ -60,6 +61,12 @@ class GGN(CurvatureOperator):
         Rz = self.lin.jvp(v, block)
         HRz = self._H_L(Rz)
         return self.lin.vjp(HRz, block)
+
+    def written(self, block: Block) -> tuple[Array, int]:
+        """Write J_b' H_L J_b down by way of J_b, and tell the products: two walks are one."""
+        J, walks = jacobian(self.lin, block)                           # (K, m)
+        HJ = [self._H_L(R.reshape(self.lin.output.shape)).reshape(-1) for R in J.T]
+        return gemm(array_module(J).stack(HJ), J), (walks + 1) // 2
 
     def quadratic_form(self, v: Array) -> Array:
         """Return v' G v = (J v)' H_L (J v) for the whole G: half a product."""

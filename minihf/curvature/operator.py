@@ -58,6 +58,10 @@ class CurvatureOperator:
         """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C."""
         raise NotImplementedError
 
+    def written(self, block: Block) -> tuple[Array, int]:
+        """Write one diagonal block down: the matrix (m, m), and the products that took."""
+        return _columns(BlockOperator(self, block)), block.size
+
     def block(self, name: str) -> BlockOperator:
         """Return the diagonal block of that name as an operator of its own."""
         return BlockOperator(self, self.partition[name])
@@ -101,6 +105,10 @@ class BlockOperator:
         """Write the block down, column by column. Refuses more than `limit` columns."""
         return _to_dense(self, limit)
 
+    def written(self) -> tuple[Array, int]:
+        """Write the block down by the cheapest way: the matrix (m, m), and the products it took."""
+        return self.whole.written(self.of)
+
     def to_scipy(self) -> scipy.sparse.linalg.LinearOperator:
         """Return a `scipy.sparse.linalg.LinearOperator` on host vectors."""
         return _to_scipy(self)
@@ -114,6 +122,12 @@ class Shifted:
 
     def __init__(self, A: Any, shift: float) -> None:
         self.A, self.shift, self.shape = A, shift, A.shape
+
+    def written(self) -> tuple[Array, int]:
+        """Write it down: the matrix, and the products it took."""
+        matrix, n_products = self.A.written()
+        xp = array_module(matrix)
+        return matrix + self.shift * xp.eye(len(matrix), dtype=matrix.dtype), n_products
 
     def __matmul__(self, v: Array) -> Array:
         shifted = self.shift * v  # not into A @ v: it may be the caller's
@@ -143,6 +157,11 @@ def _to_dense(A: Any, limit: int) -> Array:
             f"to_dense: {n} columns are {n * n * 8 / 1e9:.2g} GB and {n} products; "
             f"pass limit={n} if you mean it, or use to_scipy() with eigsh"
         )
+    return _columns(A)
+
+
+def _columns(A: Any) -> Array:
+    n = A.shape[0]
     columns = [A @ asarray(np.eye(1, n, j, dtype=A.dtype)[0]) for j in range(n)]
     return array_module(columns[0]).stack(columns, axis=1)
 

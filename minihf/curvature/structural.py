@@ -23,7 +23,7 @@ from typing import Any
 
 from minihf.backend import Array
 from minihf.curvature.ggn import GGN
-from minihf.curvature.operator import pairwise_sums
+from minihf.curvature.operator import CurvatureOperator, pairwise_sums
 from minihf.losses import SquaredError
 from minihf.partition import Block
 from minihf.tape import Linearization
@@ -91,6 +91,10 @@ class StructuralGGN(GGN):
         Rz, Rh = self.lin.jvp(v, block, taps=True)
         HRh = {name: self.weight * self._H_S[name](R) for name, R in Rh.items()}
         return self.lin.vjp(self._H_L(Rz), block, taps=HRh)
+
+    def written(self, block: Block) -> tuple[Array, int]:
+        """Write a block down, column by column."""
+        return CurvatureOperator.written(self, block)
 
     def quadratic_form(self, v: Array) -> Array:
         """Return v' D v for the whole D: half a product."""

@@ -1,15 +1,17 @@
 """The data of the examples and experiments, by name.
 
-============  ========================================================  ===============  =======
-name          what                                                      train / test     pixels
-============  ========================================================  ===============  =======
-``curves``    CURVES-like strokes, generated from a seed, unlabeled     20,000 / 10,000  28 x 28
-``digits``    handwritten digits of the UCI repository, 17 grey levels  1,437 / 360      8 x 8
-``mnist-5k``  the first 5,000 and 1,000 images of MNIST                 5,000 / 1,000    28 x 28
-============  ========================================================  ===============  =======
+==================  ==================================================  ===============  =======
+name                what                                                train / test     a case
+==================  ==================================================  ===============  =======
+``curves``          CURVES-like strokes, from a seed, unlabeled         20,000 / 10,000  28 x 28
+``digits``          handwritten digits of the UCI repository            1,437 / 360      8 x 8
+``mnist-5k``        the first 5,000 and 1,000 images of MNIST           5,000 / 1,000    28 x 28
+``temporal-order``  sequences of symbols, from a seed, 4 classes        1,000 / 1,000    50 x 6
+==================  ==================================================  ===============  =======
 
-Everything works without a network: the last two lie in the package (attribution and licences in
-``NOTICE`` beside this file), the first is drawn on the spot and kept in the user's cache folder.
+Everything works without a network: ``digits`` and ``mnist-5k`` lie in the package (attribution and
+licences in ``NOTICE`` beside this file), the others are drawn on the spot, ``curves`` to be kept in
+the user's cache folder.
 Data live on the host, as NumPy arrays; whoever trains uploads them.
 
 A new set is one new file with a function that returns a `Dataset`, and one line in a table below.
@@ -24,11 +26,11 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from minihf.data import curves, embedded
+from minihf.data import curves, embedded, temporal_order
 from minihf.data.dataset import Dataset
 from minihf.data.npz import read_npz
 
-__all__ = ["Dataset", "curves", "load", "names", "read_npz"]
+__all__ = ["Dataset", "curves", "load", "names", "read_npz", "temporal_order"]
 
 _FIXED: dict[str, Callable[[], Dataset]] = {
     "digits": embedded.digits,
@@ -36,6 +38,7 @@ _FIXED: dict[str, Callable[[], Dataset]] = {
 }
 _GENERATED: dict[str, Callable[[int], Dataset]] = {      # these take a seed
     "curves": curves.curves,
+    "temporal-order": temporal_order.temporal_order,
 }
 
 names: tuple[str, ...] = tuple(sorted(_FIXED | _GENERATED))
@@ -50,13 +53,14 @@ def load(name: str, *, seed: int | None = None) -> Dataset:
     name : str
         One of `names`.
     seed : int, optional
-        Which draw of a generated set (``curves``), 0 or more; 0 if not given. The others are fixed
-        and take none.
+        Which draw of a generated set (``curves``, ``temporal-order``), 0 or more; 0 if not given.
+        The others are fixed and take none.
 
     Returns
     -------
     Dataset
-        With float32 images in [0, 1], one per row, and int64 labels, all read-only.
+        With float32 numbers in [0, 1], images as rows, sequences (N, T, D), and int64 labels, all
+        read-only.
 
     Raises
     ------
@@ -69,9 +73,9 @@ def load(name: str, *, seed: int | None = None) -> Dataset:
     >>> digits = load("digits")
     >>> digits.x_train.shape, digits.y_test[:5].tolist()
     ((1437, 64), [2, 3, 4, 5, 6])
-    >>> load("digit")
+    >>> load("digits", seed=1)
     Traceback (most recent call last):
-    ValueError: unknown dataset 'digit'; known: curves, digits, mnist-5k (did you mean 'digits'?)
+    ValueError: dataset 'digits' is always the same and takes no seed, but got 1
     """
     if name in _GENERATED:
         seed = 0 if seed is None else seed

@@ -20,20 +20,20 @@ __all__ = ["Dataset", "from_grey_levels"]
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images for training and test, with their targets.
+    """Images, or sequences, for training and test, with their targets.
 
     Attributes
     ----------
     name : str
         The name it was loaded by.
     x_train, x_test : float32 array, shape (N, D)
-        One image per row, row by row from the top, values in [0, 1].
+        One image per row, row by row from the top, values in [0, 1]; or sequences (N, T, D).
     y_train, y_test : int64 array, shape (N,), or None
         Class labels from 0; None if the data have none. After `autoencoding`: the images.
     source : str
         One line for reports: which file, whole or which part of it, and its licence.
     image_shape : tuple of int
-        Height and width, of product D.
+        Height and width, of product D; of a sequence, T and D.
 
     Examples
     --------

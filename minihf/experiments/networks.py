@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from minihf.layers import (
     LSTM,
+    RNN,
     Conv2d,
     Dense,
     GlobalAvgPool2d,
@@ -29,6 +30,7 @@ __all__ = [
     "autoencoder",
     "lstm_classifier",
     "resnet",
+    "rnn_classifier",
 ]
 
 AUTOENCODER_BLOCKS = {"encoder": "encoder.*", "decoder": "decoder.*"}
@@ -73,6 +75,19 @@ def lstm_classifier(
     sizes = [input_size] + [hidden_size] * layers
     lstms = {f"lstm{i}": LSTM(*pair) for i, pair in enumerate(pairwise(sizes))}
     return Sequential(**lstms, last=LastStep(), dense=Dense(hidden_size, classes))
+
+
+def rnn_classifier(input_size: int, hidden_size: int, classes: int) -> Sequential:
+    """Return a tanh recurrent layer on a sequence (N, T, D), and a dense one on its last state.
+
+    Examples
+    --------
+    >>> rnn_classifier(6, 20, 4).init(0).size
+    624
+    """
+    return Sequential(
+        rnn=RNN(input_size, hidden_size), last=LastStep(), dense=Dense(hidden_size, classes)
+    )
 
 
 def resnet(

@@ -30,11 +30,15 @@ def run(
     Raises
     ------
     ValueError
-        If the data do not fit the task.
+        If the data do not fit the task, or the task has no such method.
     OSError
         If `out` cannot be made or written into.
     """
     task = TASKS[task_name]
+    if method_name not in task.methods:
+        raise ValueError(
+            f"task {task_name!r} has no method {method_name!r}; it has {', '.join(task.methods)}"
+        )
     method = task.methods[method_name]
     dataset = task.load(data_path)
     net = task.network(dataset)

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minihf import data
+from minihf.curvature.partitions import k_units
 from minihf.data import Dataset
 from minihf.experiments import networks
 from minihf.experiments.methods import Method
 from minihf.layers import Layer
 from minihf.losses import SoftmaxCrossEntropy
-from minihf.optim import Adam, HessianFree, papers
+from minihf.optim import SGD, Adam, HessianFree, papers
 
 __all__ = ["TASKS", "Task", "error_rate"]
 
@@ -56,7 +58,7 @@ def error_rate(z: Any, y: Any) -> Any:
 
 
 def classifier_methods(
-    blocks: Mapping[str, Any], lam: float, max_iters: int, batch_size: int = 2048
+    blocks: Any, lam: float, max_iters: int, batch_size: int = 2048
 ) -> dict[str, Method]:
     """Return the methods for a classifier; lam and max_iters are zhang2017's for its kind."""
     zhang = papers.zhang2017(blocks, lam=lam, max_iters=max_iters)
@@ -65,6 +67,16 @@ def classifier_methods(
         "martens2010": Method("HF (martens2010)", papers.martens2010(lam=1.0), batch_size),
         "zhang2017": Method("BHF (zhang2017)", zhang, batch_size),
         "minihf": Method("minihf", HessianFree(), batch_size=500),
+    }
+
+
+def long_lag_methods(units: int) -> dict[str, Method]:
+    """Return the methods for a small recurrent classifier; chan_szeto1999's blocks have `units`."""
+    blocks = partial(k_units, k=units)
+    return {
+        **classifier_methods("layer", lam=0.01, max_iters=100),
+        "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
+        "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999(blocks)),
     }
 
 
@@ -86,6 +98,12 @@ def pooled_pixels(x: np.ndarray) -> np.ndarray:
 def rows(x: np.ndarray) -> np.ndarray:
     """Read 28 x 28 images row by row: (N, 784) to (N, 28, 28)."""
     return x.reshape(-1, 28, 28)
+
+
+def _temporal_order(path: Path | None) -> Dataset:
+    if path is not None:
+        raise ValueError("this task takes no --data: it draws its sequences from a seed")
+    return data.load("temporal-order")
 
 
 def _cifar10_or_mnist(path: Path | None) -> Dataset:
@@ -121,6 +139,24 @@ TASKS: Mapping[str, Task] = {
         metric=error_rate,
         metric_name="error rate",
         methods=classifier_methods(networks.RESNET_BLOCKS, lam=0.1, max_iters=30),
+    ),
+    "temporal-order": Task(
+        summary="a tanh RNN of 20 units on sequences of 50 symbols: which two, up to 44 steps ago",
+        load=_temporal_order,
+        network=lambda sequences: networks.rnn_classifier(6, 20, classes=4),
+        loss=SoftmaxCrossEntropy(),
+        metric=error_rate,
+        metric_name="error rate",
+        methods=long_lag_methods(units=5),
+    ),
+    "temporal-order-lstm": Task(
+        summary="the same by an LSTM of 10 units",
+        load=_temporal_order,
+        network=lambda sequences: networks.lstm_classifier(6, 10, layers=1, classes=4),
+        loss=SoftmaxCrossEntropy(),
+        metric=error_rate,
+        metric_name="error rate",
+        methods=long_lag_methods(units=5),
     ),
 }
 """By the names of the command line."""

@@ -1,4 +1,4 @@
-"""How a block's system A d = b is solved: by conjugate gradients, or the preconditioner alone.
+"""How a block's system A d = b is solved: conjugate gradients, the preconditioner alone, Cholesky.
 
 Called by `minihf.HessianFree`, block by block.
 """
@@ -11,13 +11,23 @@ from typing import Any, Protocol
 
 from minihf.backend import Array, array_module, to_host
 from minihf.optim.settings import settle
-from minihf.solvers import CGResult, Reason, RelativeProgress, cg
+from minihf.partition import Partition
+from minihf.solvers import CGResult, Reason, RelativeProgress, cg, cholesky
 
-__all__ = ["BlockSolver", "ConjugateGradients", "PreconditionerOnly"]
+__all__ = [
+    "BlockSolver",
+    "Cholesky",
+    "ConjugateGradients",
+    "PreconditionerOnly",
+    "must_be_solvable",
+]
 
 
 class BlockSolver(Protocol):
-    """What the optimizer asks of a solver."""
+    """What the optimizer asks of a solver.
+
+    One that cannot take every block has an attribute `max_size`, the parameters it takes at most.
+    """
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
         """Solve A x = b; `previous` is the block's last solution, M its preconditioner or None."""
@@ -64,3 +74,35 @@ class PreconditionerOnly:
             zero = xp.zeros_like(b)
             return CGResult(zero, [(0, zero)], [0.0], [1.0], 0, reason)
         return CGResult(x, [(1, x)], [0.0, promise], [1.0, math.nan], 0, Reason.MAX_ITERATIONS)
+
+
+@dataclass(frozen=True)
+class Cholesky:
+    """The exact solution: the block is written down and factored; `previous` and M are not used.
+
+    For blocks of at most `max_size` parameters. A Gauss-Newton block is written down by way of its
+    Jacobian (`minihf.curvature.jacobian`), any other operator column by column.
+    """
+
+    max_size: int = 2000
+
+    def __post_init__(self) -> None:
+        settle(self, max_size="1 or more")
+
+    def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
+        """Return the solution, or zero and the reason."""
+        matrix, n_products = A.written()
+        return cholesky(matrix, b, n_products)
+
+
+def must_be_solvable(partition: Partition, solver: BlockSolver) -> None:
+    """Refuse a block that is too large for its solver."""
+    most = getattr(solver, "max_size", math.inf)
+    for block in partition.values():
+        if block.size > most:
+            raise ValueError(
+                f"block {block.name!r} has {block.size:,} parameters, and "
+                f"{type(solver).__name__} takes {most:,} at most: as a matrix it has "
+                f"{8 * block.size**2 / 1e9:,.2g} GB; cut it into smaller blocks "
+                "(minihf.curvature.partitions), or take solver=ConjugateGradients()"
+            )

@@ -6,6 +6,8 @@
     step rule:          theta += length * direction, out of CG's iterates
     damping rule:       lam from the reduction ratio rho
 
+With ``update="sequential"`` all of that is done for one block after the other.
+
 One block is classical Hessian-free optimization (Martens 2010); the encoder and the decoder as
 blocks, a fixed step and no damping are block-diagonal Hessian-free optimization (Zhang, Xiong,
 Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as compositions.
@@ -14,7 +16,7 @@ Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -32,10 +34,12 @@ from minihf.optim.batches import (
     resume,
     with_noise,
 )
-from minihf.optim.block_solvers import BlockSolver, ConjugateGradients
+from minihf.optim.block_solvers import BlockSolver, ConjugateGradients, must_be_solvable
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
+from minihf.optim.joining import candidates, join, within
+from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
-from minihf.optim.report import BlockReport, Report
+from minihf.optim.report import BlockReport, Report, joined
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.settings import settle
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
@@ -46,6 +50,13 @@ from minihf.solvers import CGResult, Reason
 from minihf.tape import linearize
 
 __all__ = ["HessianFree", "HessianFreeState"]
+
+
+FAULTS = {
+    Reason.NON_FINITE: "a product was not finite",
+    Reason.NOT_POSITIVE_DEFINITE: "the matrix was not positive definite",
+}
+"""Of the reasons for which a solver can stop, those worth a line in the report."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ class HessianFree:
     curvature : type of CurvatureOperator
         `GGN`, or `Hessian`.
     solver : BlockSolver
-        `ConjugateGradients` or `PreconditionerOnly`.
+        `ConjugateGradients`, `PreconditionerOnly` or `Cholesky`.
     preconditioner : Preconditioner, optional
         `SquaredGradients`, `Jacobi` or `Kronecker`.
     damping : Damping
@@ -103,6 +114,10 @@ class HessianFree:
         gradient batch it is known from the step rule and costs nothing.
     structural : StructuralDamping, optional
         A further damping, of recurrent networks: how far their hidden states may move.
+    update : "simultaneous" or "sequential"
+        Whether all blocks are solved at the same parameters and move together (block Jacobi), or
+        each moves before gradient and curvature are evaluated anew for the next (block
+        Gauss-Seidel): as many gradients as blocks.
 
     Notes
     -----
@@ -148,12 +163,18 @@ class HessianFree:
     l2: float = 1e-5
     rho_on: str = "gradient"
     structural: StructuralDamping | None = None
+    update: str = "simultaneous"
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")
         if self.rho_on not in ("curvature", "gradient"):
             raise ValueError(
                 f"HessianFree: rho_on must be 'curvature' or 'gradient', got {self.rho_on!r}"
+            )
+        if self.update not in ORDERS:
+            raise ValueError(
+                f"HessianFree: update must be {' or '.join(map(repr, ORDERS))}, "
+                f"got {self.update!r}"
             )
         parts = {
             "curvature": ("product", "hf.GGN"),
@@ -181,8 +202,10 @@ class HessianFree:
             )
 
     def init(self, params: Params, seed: int = 0) -> HessianFreeState:
-        """Return the first state. Refuses blocks that do not fit the parameters."""
-        lam = dict.fromkeys(Partition.of(params, self.blocks), self.damping.initial)
+        """Return the first state. Refuses blocks that fit neither the parameters nor the solver."""
+        partition = Partition.of(params, self.blocks)
+        must_be_solvable(partition, self.solver)
+        lam = dict.fromkeys(partition, self.damping.initial)
         return HessianFreeState(0, lam, None, generator(seed))
 
     def step(
@@ -228,6 +251,28 @@ class HessianFree:
         if curvature_batch is not None:
             curvature_batch, state = with_noise(net, params, curvature_batch, state)
         chosen = self._curvature_batch(batch, curvature_batch, state.update)
+        reports, solution = [], state.solution
+        for group in ORDERS[self.update](state.lam):
+            params, state, report = self._turn(
+                net, loss, params, state, batch, chosen, group, solution, began
+            )
+            reports.append(report)
+            began = perf_counter()
+        return params, replace(state, update=state.update + 1), joined(reports)
+
+    def _turn(
+        self,
+        net: Callable[..., Any],
+        loss: Any,
+        params: Params,
+        state: HessianFreeState,
+        batch: Batch,
+        chosen: Batch,
+        group: Sequence[str],
+        solution: Array | None,
+        began: float,
+    ) -> tuple[Params, HessianFreeState, Report]:
+        """Move a group of blocks; `solution` is all blocks' solution of the last update."""
 
         def f(step: Array, on: Batch) -> float:
             moved = params.with_vector(params.vector + step)
@@ -236,16 +281,16 @@ class HessianFree:
         value, g = gradient(net, loss, params, batch, self.l2)
         old = float(to_host(value))
         if not _all_finite(value, g):
-            return self._reject(params, state, batch, old, began)
+            return self._reject(params, state, batch, group, old, began)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
         M, state = self._precondition(C, state)
-        solves, blocks = self._solve(C, g, state, M)
+        lam = {name: state.lam[name] for name in group}
+        solves, blocks = self._solve(C, g, lam, solution, M)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
-            here = Outlook(
-                g, old, lambda step: f(step, batch), C, state.lam, self.l2, state.move
-            )
-            step = self.step_rule(_candidates(C, solves), here)
+            previous = None if state.move is None else within(C, group, state.move)
+            here = Outlook(g, old, lambda step: f(step, batch), C, lam, self.l2, previous)
+            step = self.step_rule(candidates(C, solves), here)
             on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
             predicted, rho, rhos = trust(here, step, solves, self.damping, on_chunk)
 
@@ -259,22 +304,22 @@ class HessianFree:
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
             step_length=step.length if accepted else 0.0,
-            lam=max(state.lam.values()),
+            lam=max(lam.values()),
             predicted=predicted,
             rho=rho,
             blocks={name: replace(block, rho=rhos[name]) for name, block in blocks.items()},
         )
+        found = join(C, {name: solve.x for name, solve in solves.items()})
         new_state = replace(
             state,
-            update=state.update + 1,
-            lam={name: self.damping.update(lam, rhos[name]) for name, lam in state.lam.items()},
-            solution=_join(C, {name: solve.x for name, solve in solves.items()}),
+            lam=self._damp(state, rhos),
+            solution=within(C, group, found, state.solution),
         )
         if not accepted:
             return params, new_state, report
         move = step.length * step.direction
         if self.step_rule.momentum:
-            new_state = replace(new_state, move=move)
+            new_state = replace(new_state, move=within(C, group, move, state.move))
         return params.with_vector(params.vector + move), new_state, report
 
     def _precondition(
@@ -289,23 +334,28 @@ class HessianFree:
         return M, replace(state, memory=memory, rng=rng.bit_generator.state)
 
     def _solve(
-        self, C: CurvatureOperator, g: Array, state: HessianFreeState, M: Mapping[str, Any]
+        self,
+        C: CurvatureOperator,
+        g: Array,
+        lam: Mapping[str, float],
+        solution: Array | None,
+        M: Mapping[str, Any],
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
-        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b, independently."""
+        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b that has a lam here."""
         solves, reports = {}, {}
         damped = C
         if self.structural is not None:
-            damped = self.structural(C, max(state.lam.values()))  # they are all equal
-        for name, block in C.partition.items():
-            began = perf_counter()
-            previous = None if state.solution is None else state.solution[block.index]
-            A = Shifted(damped.block(name), state.lam[name] + self.l2)
+            damped = self.structural(C, max(lam.values()))  # they are all equal
+        for name in lam:
+            began, block = perf_counter(), C.partition[name]
+            previous = None if solution is None else solution[block.index]
+            A = Shifted(damped.block(name), lam[name] + self.l2)
             solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
             reports[name] = BlockReport(
                 iterations=solve.n_iterations,
                 products=solve.n_products,
                 reason=solve.reason.name,
-                lam=state.lam[name],
+                lam=lam[name],
                 predicted=solve.quadratics[-1],
                 seconds=perf_counter() - began,
             )
@@ -328,8 +378,19 @@ class HessianFree:
             )
         return given
 
+    def _damp(self, state: HessianFreeState, rhos: Mapping[str, float]) -> dict[str, float]:
+        """Return the next lam of every block; one that is told no rho keeps its own."""
+        told = {name: self.damping.update(state.lam[name], rho) for name, rho in rhos.items()}
+        return {**state.lam, **told}
+
     def _reject(
-        self, params: Params, state: HessianFreeState, batch: Batch, value: float, began: float
+        self,
+        params: Params,
+        state: HessianFreeState,
+        batch: Batch,
+        group: Sequence[str],
+        value: float,
+        began: float,
     ) -> tuple[Params, HessianFreeState, Report]:
         """Keep the parameters and raise lam: the objective or its gradient is not finite."""
         report = Report(
@@ -338,40 +399,21 @@ class HessianFree:
             problem="update rejected: the objective or its gradient is not finite",
             cases=n_cases(batch),
             seconds=perf_counter() - began,
-            lam=max(state.lam.values()),
+            lam=max(state.lam[name] for name in group),
             step_length=0.0,
         )
-        raised = {name: self.damping.update(lam, math.nan) for name, lam in state.lam.items()}
-        return params, replace(state, update=state.update + 1, lam=raised), report
-
-
-def _candidates(
-    C: CurvatureOperator, solves: Mapping[str, CGResult]
-) -> list[Callable[[], Array]]:
-    """Join the blocks' kept iterates, last to first; a block with fewer repeats its first."""
-    depth = max(len(solve.iterates) for solve in solves.values())
-
-    def joined(back: int) -> Callable[[], Array]:
-        chosen = {
-            name: solve.iterates[max(len(solve.iterates) - 1 - back, 0)][1]
-            for name, solve in solves.items()
-        }
-        return lambda: _join(C, chosen)
-
-    return [joined(back) for back in range(depth)]
-
-
-def _join(C: CurvatureOperator, parts: Mapping[str, Array]) -> Array:
-    whole = array_module(C.lin.params.vector).empty_like(C.lin.params.vector)
-    for name, block in C.partition.items():
-        whole[block.index] = parts[name]
-    return whole
+        told = group if self.damping.per_block else state.lam
+        raised = self._damp(state, dict.fromkeys(told, math.nan))
+        return params, replace(state, lam=raised), report
 
 
 def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
     """Tell whether to move, and in one line what is wrong, if anything is."""
-    failed = [name for name, solve in solves.items() if solve.reason is Reason.NON_FINITE]
-    problem = f"a product was not finite in block {', '.join(failed)}" if failed else ""
+    problem = "; ".join(
+        f"{what} in block {', '.join(failed)}"
+        for reason, what in FAULTS.items()
+        if (failed := [name for name, solve in solves.items() if solve.reason is reason])
+    )
     if not bool((step.direction != 0).any()):
         return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
     if not step.length:

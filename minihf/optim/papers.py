@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from minihf.curvature import GGN
-from minihf.optim.block_solvers import ConjugateGradients
+from minihf.optim.block_solvers import Cholesky, ConjugateGradients
 from minihf.optim.damping import Constant, LevenbergMarquardt, StructuralDamping
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import SquaredGradients
 from minihf.optim.sampling import CycledChunks, Prefix
-from minihf.optim.steps import BacktrackingArmijo, FixedStep
+from minihf.optim.steps import BacktrackingArmijo, FixedStep, SumThenMean
 from minihf.solvers import RelativeProgress
 
-__all__ = ["martens2010", "martens_sutskever2011", "zhang2017"]
+__all__ = ["chan_szeto1999", "martens2010", "martens_sutskever2011", "zhang2017"]
 
 
 def zhang2017(
@@ -121,4 +121,43 @@ def martens_sutskever2011(
         l2=l2,
         rho_on="curvature",
         structural=StructuralDamping(mu),                                      # lam mu G_S
+    )
+
+
+def chan_szeto1999(
+    blocks: Any = "layer",
+    lam: float = 1.0,
+    update: str = "sequential",
+    max_size: int = 2000,
+) -> HessianFree:
+    """Block-diagonal Levenberg-Marquardt, for recurrent networks of some thousand weights.
+
+    L. W. Chan & C. C. Szeto, "Training recurrent network with block-diagonal approximated
+    Levenberg-Marquardt algorithm", IJCNN 1999, and the companion paper at IJCNN 2000. Weights are
+    grouped; for each group J_b comes from back-propagation through time, (J_b'J_b + mu I) d_b =
+    -J_b'e is solved exactly, and a step is taken if the error falls. mu is divided by 10 then, and
+    multiplied by 10 if not. Groups are ``"layer"``, or ``partial(k_units, k=4)``,
+    ``partial(arbitrary, count=8)`` or ``correlated(G, params, 8)`` of
+    `minihf.curvature.partitions`; with ``blocks="network"`` it is the classical algorithm. Updates
+    are asynchronous (``"sequential"``), where each group has a mu of its own, or synchronous
+    (``"simultaneous"``), where the groups' steps are tried as a sum and as a mean.
+
+    Differs from the paper in: 1. everything but the groupings' names and the two kinds of update is
+    our reading: we know the abstracts only. 2. J'H_L J stands for J'J, so that any loss will do;
+    for `SquaredError` they are the same. 3. the objective is a mean over N cases: lam is mu / N.
+    """
+    return HessianFree(
+        blocks=blocks,
+        curvature=GGN,
+        solver=Cholesky(max_size),
+        preconditioner=None,
+        damping=LevenbergMarquardt(
+            lam, boost=10, drop=1 / 10, low=0, high=0, minimum=1e-10, maximum=1e10,
+            per_block=update == "sequential",
+        ),
+        step_rule=SumThenMean(),
+        sampling=Prefix(1.0),
+        l2=0.0,
+        rho_on="gradient",
+        update=update,
     )

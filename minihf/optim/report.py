@@ -6,11 +6,11 @@ Plain numbers and strings, so that a log line is ``report.as_dict()``. Called by
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["BlockReport", "Report"]
+__all__ = ["BlockReport", "Report", "joined"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class BlockReport:
     Attributes
     ----------
     iterations, products : int
-        CG iterations, and products with the block (one more for a warm start).
+        CG iterations, and products with the block (one more for a warm start). An exact solve is
+        one iteration, and its products are what it took to write the block down.
     reason : str
         Name of the `minihf.Reason` that ended it.
     lam : float
@@ -57,9 +58,10 @@ class Report:
     problem : str
         Empty, or one line about what went wrong: a rejected update, a rising objective.
     cases, products, seconds : int, int, float
-        Cases of the gradient, products with the curvature over all blocks, wall-clock time.
+        Cases of the gradient, products with the curvature over all blocks, wall-clock time. A
+        sequential update makes as many gradients as blocks, and counts the cases of each.
     step_length : float
-        Factor on the direction.
+        Factor on the direction; of a sequential update, the largest.
     lam, predicted, rho : float or None
         Damping (of the block with most of it); the quadratic model's change of the
         objective, damping left out; and the reduction ratio of actual to predicted change.
@@ -87,3 +89,30 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return nested dicts of numbers and strings, for JSON."""
         return asdict(self)
+
+
+def joined(turns: Sequence[Report]) -> Report:
+    """Return one report for the turns of a sequential update, as if it had been one step."""
+    first, last = turns[0], turns[-1]
+    if len(turns) == 1:
+        return first
+    refused = [turn.problem for turn in turns if not turn.accepted]
+    problems = [turn.problem for turn in turns if turn.accepted and turn.problem]
+    if refused:
+        problems = [f"{len(refused)} of {len(turns)} blocks: {refused[0]}", *problems]
+    predicted = sum(turn.predicted or 0.0 for turn in turns)
+    changed = sum((turn.rho or 0.0) * (turn.predicted or 0.0) for turn in turns)
+    return Report(
+        objective=first.objective,
+        new_objective=last.new_objective,
+        accepted=any(turn.accepted for turn in turns),
+        problem="; ".join(problems),
+        cases=sum(turn.cases for turn in turns),
+        products=sum(turn.products for turn in turns),
+        seconds=sum(turn.seconds for turn in turns),
+        step_length=max(turn.step_length for turn in turns),
+        lam=max(turn.lam or 0.0 for turn in turns),
+        predicted=predicted,
+        rho=changed / predicted if predicted < 0 else math.nan,
+        blocks={name: block for turn in turns for name, block in turn.blocks.items()},
+    )

@@ -18,8 +18,17 @@ from minihf.backend import Array, array_module, to_host
 from minihf.curvature import CurvatureOperator
 from minihf.curvature.operator import pairwise_sums
 from minihf.optim.settings import settle
+from minihf.partition import Block
 
-__all__ = ["BacktrackingArmijo", "FixedStep", "Outlook", "Step", "StepRule", "Subspace"]
+__all__ = [
+    "BacktrackingArmijo",
+    "FixedStep",
+    "Outlook",
+    "Step",
+    "StepRule",
+    "Subspace",
+    "SumThenMean",
+]
 
 Candidates = Sequence[Callable[[], Array]]
 """Functions that make directions (n,): CG's last iterates first."""
@@ -68,7 +77,7 @@ class Outlook:
     C : CurvatureOperator
         The curvature, without damping and L2.
     lam : dict of str to float
-        The damping of each block.
+        The damping of each block that is to move.
     l2 : float
     previous : array, shape (n,), or None
         The last update that was accepted, if the rule asks for it.
@@ -81,6 +90,11 @@ class Outlook:
     lam: Mapping[str, float]
     l2: float = 0.0
     previous: Array | None = None
+
+    @property
+    def blocks(self) -> Mapping[str, Block]:
+        """The blocks that are to move."""
+        return {name: self.C.partition[name] for name in self.lam}
 
     def slope(self, direction: Array) -> float:
         """Return g'd."""
@@ -164,6 +178,28 @@ class BacktrackingArmijo:
         return best, best_objective
 
 
+@dataclass(frozen=True)
+class SumThenMean:
+    """The sum of the blocks' steps if the objective falls by it, else their mean, else none.
+
+    The mean is 1 / B of the sum, for B blocks that move together. With exact block solves it never
+    raises the quadratic model, since C <= B blkdiag(C); the sum may. For one block both are the
+    block's step. The reduction ratio is that of the one taken.
+    """
+
+    momentum = False
+
+    def __call__(self, candidates: Candidates, here: Outlook) -> Step:
+        """Return the step; the objective falls by it."""
+        total = candidates[0]()
+        for count in dict.fromkeys((1, len(here.lam))):
+            direction = total / count
+            after = here.objective_at(direction)
+            if after < here.objective:
+                return Step(direction, 1.0, after, whole=after)
+        return Step(direction, 0.0, here.objective, "no step lowered the objective", after)
+
+
 COLLINEAR = 1e-5
 """Directions of unit length in the model's own norm count as one below this eigenvalue of their
 inner products: what single precision can tell from rounding, with a margin."""
@@ -231,7 +267,7 @@ class Subspace:
 def _by_block(joined: Array, here: Outlook) -> list[Array]:
     """Return each block's part of the vector, zeros elsewhere."""
     parts = []
-    for block in here.C.partition.values():
+    for block in here.blocks.values():
         part = array_module(joined).zeros_like(joined)
         part[block.index] = joined[block.index]
         parts.append(part)
@@ -249,7 +285,7 @@ def _projected(
     slopes = host(pairwise_sums(directions, [here.g]))[:, 0]
     model = host(here.C.gram(directions))
     damping = np.zeros_like(model)
-    for name, block in here.C.partition.items():
+    for name, block in here.blocks.items():
         parts = [direction[block.index] for direction in directions]
         inner = host(pairwise_sums(parts, parts))
         model += here.l2 * inner

@@ -40,6 +40,8 @@ def trust(
 ) -> Trust:
     """Measure rho, if the damping looks at it; else it is NaN.
 
+    With `per_block` only the blocks that were solved are told one; else all are.
+
     `on_chunk` is the objective after a step, on the curvature batch. Without it the objective is
     that of the gradient batch, whose values the step rule knows.
     """
@@ -48,8 +50,9 @@ def trust(
     if predicted is None:
         bend = C.quadratic_form(p) + here.l2 * xp.vdot(p, p)
         predicted = float(to_host(xp.vdot(here.g, p) + 0.5 * bend))
+    told = solves if damping.per_block else C.partition
     if not damping.adaptive or not step.length:
-        return Trust(predicted, math.nan, dict.fromkeys(C.partition, math.nan))
+        return Trust(predicted, math.nan, dict.fromkeys(told, math.nan))
     if on_chunk is None:
         f, before, after = here.objective_at, here.objective, step.whole
     else:
@@ -57,8 +60,8 @@ def trust(
         if damping.per_block or predicted < 0:
             after, before = f(p), f(xp.zeros_like(p))
     rho = (after - before) / predicted if predicted < 0 else math.nan
-    if not damping.per_block:
-        return Trust(predicted, rho, dict.fromkeys(C.partition, rho))
+    if not damping.per_block or len(solves) == 1:
+        return Trust(predicted, rho, dict.fromkeys(told, rho))
     rhos = {name: _of_block(here, name, solve, f, before) for name, solve in solves.items()}
     return Trust(predicted, rho, rhos)
 

@@ -31,19 +31,20 @@ __all__ = ["CGResult", "Reason", "RelativeProgress", "RelativeResidual", "cg", "
 
 
 class Reason(Enum):
-    """Why CG stopped."""
+    """Why a solver stopped."""
 
     CONVERGED = "the residual is below its tolerance"
     RELATIVE_PROGRESS = "the quadratic hardly falls any more"
     MAX_ITERATIONS = "the iteration cap was reached"
     NEGATIVE_CURVATURE = "a direction with p'Ap <= 0 (or r'Mr <= 0) was found"
+    NOT_POSITIVE_DEFINITE = "the matrix has no Cholesky factors, to rounding"
     ZERO_RHS = "b is zero, or its square underflows to zero; the solution is taken as zero"
     NON_FINITE = "a NaN or an infinity came up"
 
 
 @dataclass(frozen=True)
 class CGResult:
-    """What `cg` found.
+    """What a solver found.
 
     Attributes
     ----------

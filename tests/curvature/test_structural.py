@@ -84,6 +84,17 @@ def test_its_blocks_are_those_of_the_dense_matrix(net, spec):
 
 
 @every_net
+def test_a_block_written_down_has_the_damping_too(net):
+    params, x, y, _ = problem(net, seed=0)
+    D = StructuralGGN(hf.linearize(net, params, x), hf.SquaredError(), y, "layer", WEIGHT)
+    for name in D.partition:
+        block = D.block(name)
+        written, n_products = block.written()
+        assert n_products <= block.shape[0]
+        assert relative_error(written, block.to_dense()) < SAME
+
+
+@every_net
 def test_it_is_symmetric_and_above_the_gauss_newton_matrix(net):
     params, x, y, _ = problem(net, 0)
     lin, loss = hf.linearize(net, params, x), hf.SquaredError()

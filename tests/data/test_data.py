@@ -45,7 +45,7 @@ def small_curves(monkeypatch, train=20, test=10):
 
 
 @pytest.mark.parametrize("name", names)
-def test_images_are_flat_float32_in_the_unit_interval_and_read_only(name, monkeypatch):
+def test_cases_are_float32_in_the_unit_interval_and_read_only(name, monkeypatch):
     small_curves(monkeypatch)
     data = load(name)
     assert isinstance(data, Dataset)
@@ -54,11 +54,12 @@ def test_images_are_flat_float32_in_the_unit_interval_and_read_only(name, monkey
     for x in (data.x_train, data.x_test):
         assert x.dtype == np.float32
         assert x.flags.c_contiguous
-        assert x.shape[1] == height * width
+        flat = name != "temporal-order"         # images are rows, a sequence is (T, D)
+        assert x.shape[1:] == ((height * width,) if flat else (height, width))
         assert x.min() == 0.0
         assert 0.5 < x.max() <= 1.0
         with pytest.raises(ValueError, match="read-only"):
-            x[0, 0] = 1.0
+            x[0] = 1.0
 
 
 @pytest.mark.parametrize("name", names)
@@ -66,8 +67,8 @@ def test_the_source_is_one_line_that_names_the_licence_or_the_lack_of_need(name,
     small_curves(monkeypatch)
     source = load(name).source
     assert source.isprintable()
-    expected = {"digits": "CC BY 4.0", "mnist-5k": "CC BY-SA 3.0", "curves": "no third-party data"}
-    assert expected[name] in source
+    expected = {"digits": "CC BY 4.0", "mnist-5k": "CC BY-SA 3.0"}
+    assert expected.get(name, "no third-party data") in source
 
 
 def test_a_subset_says_so():
@@ -106,7 +107,7 @@ def test_autoencoding_makes_the_images_their_own_targets(name, monkeypatch):
 
 
 def test_names_are_sorted():
-    assert names == ("curves", "digits", "mnist-5k")
+    assert names == ("curves", "digits", "mnist-5k", "temporal-order")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_an_unknown_name_is_answered_in_one_line(wrong, hint):
     with pytest.raises(ValueError, match="unknown dataset") as error:
         load(wrong)
     message = str(error.value)
-    assert message == f"unknown dataset {wrong!r}; known: curves, digits, mnist-5k{hint}"
+    assert message == f"unknown dataset {wrong!r}; known: {', '.join(names)}{hint}"
     assert "\n" not in message
 
 

@@ -80,9 +80,10 @@ PARTS = ("train", "test")
 
 
 def test_data_for_a_task_that_takes_none_are_refused(tmp_path, capsys):
-    words = ["run", "lstm-mnist7", "--data", "x.npz", "--out", str(tmp_path)]
-    assert cli.main(words) == 1
-    assert "takes no --data" in capsys.readouterr().err
+    for task in ("lstm-mnist7", "temporal-order"):
+        words = ["run", task, "--data", "x.npz", "--out", str(tmp_path)]
+        assert cli.main(words) == 1
+        assert "takes no --data" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,4 +108,25 @@ def test_every_task_has_every_method_and_help_names_them(capsys):
     text = capsys.readouterr().out
     for name, task in TASKS.items():
         assert name in text
-        assert set(task.methods) == set(cli.METHODS)
+        assert set(task.methods) >= set(cli.METHODS)
+        assert all(method in text for method in task.methods)
+
+
+def test_a_method_that_a_task_has_not_is_refused_with_those_it_has(tmp_path, capsys):
+    words = ["run", "lstm-mnist7", "--method", "chan_szeto1999", "--out", str(tmp_path)]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "minihf: task 'lstm-mnist7' has no method 'chan_szeto1999'; it has adam, martens2010, "
+        "zhang2017, minihf"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["temporal-order", "temporal-order-lstm"])
+def test_every_method_runs_on_temporal_order(task, tmp_path):
+    for method in TASKS[task].methods:
+        words = ["run", task, "--method", method, "--seconds", "0.01", "--quiet"]
+        assert cli.main([*words, "--out", str(tmp_path)]) == 0
+        history = hf.History.read(tmp_path / f"{task}-{method}-0.jsonl")
+        assert history.last["objective"] < 2
