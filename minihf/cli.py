@@ -18,8 +18,6 @@ from minihf import backend
 
 __all__ = ["main"]
 
-METHODS = ("adam", "martens2010", "zhang2017", "minihf")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
@@ -165,8 +163,8 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds of updates for each method (default: 25)",
     )  # fmt: skip
     demo.add_argument(
-        "--methods", type=_methods, default=_methods(",".join(METHODS)), metavar="A,B",
-        help=f"which methods, in order (default: {','.join(METHODS)})",
+        "--methods", type=_methods, default=_demo_methods(), metavar="A,B",
+        help=f"which methods, in order (default: {','.join(_demo_methods())})",
     )  # fmt: skip
     demo.add_argument(
         "--out", type=_figure, default=Path("minihf-demo.png"), metavar="FILE",
@@ -184,10 +182,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
     run.add_argument("task", type=_task, metavar="TASK", help=", ".join(_task_summaries()))
     run.add_argument(
-        "--method", default="zhang2017", choices=_task_methods(), metavar="NAME",
-        help=f"{', '.join(METHODS)}; some tasks have more: "
-        f"{', '.join(name for name in _task_methods() if name not in METHODS)} "
-        "(default: zhang2017)",
+        "--method", default="minihf", type=_method, metavar="NAME",
+        help=f"{', '.join(_known_methods())} (default: minihf)",
     )  # fmt: skip
     run.add_argument(
         "--seconds", type=_positive(float), default=120.0, metavar="S",
@@ -310,17 +306,22 @@ def _natural(text: str) -> int:
 
 @_refusing
 def _methods(text: str) -> list[str]:
-    from minihf.experiments.methods import AUTOENCODER_METHODS as known
-
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"unknown method {name!r}; known: {', '.join(known)}{hint}")
+    names = [_one_of(_known_methods(), "method", name.strip()) for name in text.split(",")]
     if len(set(names)) < len(names):
         raise ValueError(f"a method is named twice in {text!r}")
     return names
+
+
+def _demo_methods() -> list[str]:
+    from minihf.experiments.demo import METHODS
+
+    return list(METHODS)
+
+
+def _known_methods() -> list[str]:
+    from minihf.experiments.methods import METHODS
+
+    return list(METHODS)
 
 
 def _task_summaries() -> dict[str, str]:
@@ -329,20 +330,21 @@ def _task_summaries() -> dict[str, str]:
     return {name: task.summary for name, task in TASKS.items()}
 
 
-def _task_methods() -> list[str]:
-    """Return the methods that any task has."""
-    from minihf.experiments.tasks import TASKS
-
-    return list(dict.fromkeys(name for task in TASKS.values() for name in task.methods))
+@_refusing
+def _task(text: str) -> str:
+    return _one_of(list(_task_summaries()), "task", text)
 
 
 @_refusing
-def _task(text: str) -> str:
-    known = _task_summaries()
+def _method(text: str) -> str:
+    return _one_of(_known_methods(), "method", text)
+
+
+def _one_of(known: Sequence[str], what: str, text: str) -> str:
     if text not in known:
         close = get_close_matches(text, known, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown task {text!r}; known: {', '.join(known)}{hint}")
+        raise ValueError(f"unknown {what} {text!r}; known: {', '.join(known)}{hint}")
     return text
 
 

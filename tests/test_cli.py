@@ -3,7 +3,8 @@
 import pytest
 
 from minihf import cli
-from minihf.experiments.methods import AUTOENCODER_METHODS
+from minihf.experiments import demo
+from minihf.experiments.methods import METHODS, Method
 
 PNG = b"\x89PNG"
 
@@ -18,8 +19,8 @@ def test_the_demo_prints_a_table_and_writes_the_figure_it_names_last(tmp_path, c
     code, out = run_demo(tmp_path)
     printed = capsys.readouterr().out
     assert code == 0
-    for method in AUTOENCODER_METHODS.values():
-        assert method.label in printed
+    for name in demo.METHODS:
+        assert METHODS[name].label in printed
     assert "train error" in printed
     assert "test error" in printed
     assert printed.splitlines()[-1] == f"figure: {out}"
@@ -41,11 +42,9 @@ def test_the_demo_shows_bars_unless_it_is_to_be_quiet(tmp_path, capsys):
 
 
 def test_a_run_that_gives_up_is_a_failure(tmp_path, monkeypatch):
-    from minihf.experiments import methods
     from minihf.optim import SGD
 
-    diverging = methods.Method("SGD", SGD(lr=1e30), batch_size=128)
-    monkeypatch.setitem(AUTOENCODER_METHODS, "adam", diverging)
+    monkeypatch.setitem(METHODS, "adam", Method("SGD", SGD(lr=1e30), batch_size=128))
     code, out = run_demo(tmp_path, "--methods", "adam", "--seconds", "60")
     assert code == 1
     assert out.exists()                                                  # what there is, is shown

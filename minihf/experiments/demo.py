@@ -7,20 +7,18 @@ MNIST. Called by ``minihf demo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from minihf import data
-from minihf.backend import Array
-from minihf.experiments.methods import AUTOENCODER_METHODS
 from minihf.experiments.networks import autoencoder
-from minihf.losses import SquaredError
+from minihf.experiments.tasks import TASKS
 from minihf.train import History, fit
 
-__all__ = ["image_error", "race", "table"]
+__all__ = ["METHODS", "TASK", "race", "table"]
 
-
-def image_error(z: Array, x: Array) -> Array:
-    """Return the squared error of an image, summed over pixels: the mean over images."""
-    return 2 * SquaredError().value(z, x)
+METHODS = ("adam", "martens2010", "zhang2017", "minihf")
+TASK = replace(
+    TASKS["autoencoder-mnist"], network=lambda digits: autoencoder(784, 200, 100, 30)
+)
 
 
 def race(
@@ -37,17 +35,17 @@ def race(
     dict of str to History
         By the method's label; fewer than asked for if the race was interrupted.
     """
-    digits = data.load("mnist-5k").autoencoding()
-    net = autoencoder(784, 200, 100, 30)
+    digits = TASK.load(None)
+    net = TASK.network(digits)
     say(f"autoencoder 784-200-100-30-100-200-784 on {digits.source}")
     say(f"{len(methods)} method(s), {seconds:g} s each; squared error per image")
     histories: dict[str, History] = {}
     for name in methods:
-        method = AUTOENCODER_METHODS[name]
+        method = TASK.methods[name]
         history = fit(
-            net, SquaredError(), method.opt, digits,
+            net, TASK.loss, method.opt, digits,
             seconds=seconds, batch_size=method.batch_size, seed=seed, looks=150,
-            metric=image_error, progress=progress, name=f"{method.label:16}",
+            metric=TASK.metric, progress=progress, name=f"{method.label:16}",
         )  # fmt: skip
         histories[method.label] = history
         if history.ended == "interrupted":

@@ -1,6 +1,7 @@
 """The methods by the names that the command line knows.
 
-A method is an optimizer with the batch size it is used with. Called by the demo.
+A method is an optimizer with the batch size it is used with. These are what a task takes where it
+has no settings of its own. Called by the tasks and the demo.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minihf.experiments.networks import AUTOENCODER_BLOCKS
-from minihf.optim import Adam, HessianFree, papers
+from minihf.optim import SGD, Adam, HessianFree, papers
 
-__all__ = ["AUTOENCODER_METHODS", "Method"]
+__all__ = ["METHODS", "Method"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,15 @@ class Method:
     batch_size: int | None = None
 
 
-AUTOENCODER_METHODS: Mapping[str, Method] = {
-    "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
-    "martens2010": Method("HF (martens2010)", papers.martens2010()),
-    "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(AUTOENCODER_BLOCKS)),
+METHODS: Mapping[str, Method] = {
     "minihf": Method("minihf", HessianFree(), batch_size=500),
+    "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(), batch_size=2048),
+    "martens2010": Method("HF (martens2010)", papers.martens2010(lam=1.0), batch_size=2048),
+    "martens_sutskever2011": Method(
+        "structural HF (martens_sutskever2011)", papers.martens_sutskever2011(), batch_size=2048
+    ),
+    "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
+    "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
+    "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
 }
-"""For a network with an encoder and a decoder, trained on all cases at once where it can be."""
+"""Some refuse some networks, and say why and what to take instead."""

@@ -30,15 +30,11 @@ def run(
     Raises
     ------
     ValueError
-        If the data do not fit the task, or the task has no such method.
+        If the data do not fit the task, or the method not its network.
     OSError
         If `out` cannot be made or written into.
     """
     task = TASKS[task_name]
-    if method_name not in task.methods:
-        raise ValueError(
-            f"task {task_name!r} has no method {method_name!r}; it has {', '.join(task.methods)}"
-        )
     method = task.methods[method_name]
     dataset = task.load(data_path)
     net = task.network(dataset)

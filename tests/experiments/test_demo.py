@@ -3,10 +3,10 @@
 import numpy as np
 
 import minihf as hf
-from minihf import cli
 from minihf.experiments.bench import interleaved_medians
-from minihf.experiments.demo import image_error, race, table
+from minihf.experiments.demo import METHODS, race, table
 from minihf.experiments.networks import autoencoder
+from minihf.experiments.tasks.task import image_error
 
 
 def test_the_autoencoder_is_mirrored_with_a_linear_code_and_output():
@@ -25,7 +25,7 @@ def test_the_error_is_the_squared_distance_summed_over_pixels():
 
 
 def test_all_methods_start_from_the_same_error():
-    histories = race(list(cli.METHODS), seconds=0.01, seed=3, progress=False)
+    histories = race(METHODS, seconds=0.01, seed=3, progress=False)
     starts = {history.records[0]["train"] for history in histories.values()}
     assert len(starts) == 1
     assert table(histories).count("\n") == len(histories) == 4

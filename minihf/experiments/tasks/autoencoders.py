@@ -1,0 +1,38 @@
+"""Deep autoencoders: the benchmark of Hessian-free optimization since Martens 2010."""
+
+from __future__ import annotations
+
+from minihf.experiments.methods import Method
+from minihf.experiments.networks import AUTOENCODER_BLOCKS, autoencoder
+from minihf.experiments.tasks.task import Task, embedded, image_error, mnist
+from minihf.losses import SquaredError
+from minihf.optim import papers
+
+__all__ = ["AUTOENCODER_SETTINGS", "TASKS"]
+
+AUTOENCODER_SETTINGS = {
+    "martens2010": Method("HF (martens2010)", papers.martens2010()),
+    "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(AUTOENCODER_BLOCKS)),
+}
+"""For an encoder and a decoder, trained on all cases at once."""
+
+TASKS = {
+    "autoencoder-mnist": Task(
+        summary="784-1000-500-250-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
+        load=lambda path: mnist((784,))(path).autoencoding(),
+        network=lambda digits: autoencoder(784, 1000, 500, 250, 30),
+        loss=SquaredError(),
+        metric=image_error,
+        metric_name="squared error per image",
+        settings=AUTOENCODER_SETTINGS,
+    ),
+    "autoencoder-curves": Task(
+        summary="784-400-200-100-50-25-6 and back, tanh, squared error, on CURVES-like strokes",
+        load=lambda path: embedded("curves")(path).autoencoding(),
+        network=lambda strokes: autoencoder(784, 400, 200, 100, 50, 25, 6),
+        loss=SquaredError(),
+        metric=image_error,
+        metric_name="squared error per image",
+        settings=AUTOENCODER_SETTINGS,
+    ),
+}
