@@ -51,12 +51,15 @@ class CurvatureOperator:
         raise NotImplementedError
 
     def quadratic_form(self, v: Array) -> Array:
-        """Return v' C v for the whole matrix C, its off-diagonal blocks included."""
-        raise NotImplementedError
+        """Return v' C v for the whole matrix C, its off-diagonal blocks included: one product."""
+        return (v * self._whole(v)).sum()
 
     def gram(self, vectors: Sequence[Array]) -> Array:
-        """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C."""
-        raise NotImplementedError
+        """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C: k products."""
+        return pairwise_sums(vectors, [self._whole(v) for v in vectors])
+
+    def _whole(self, v: Array) -> Array:
+        return self.product(v, Block.whole(self.lin.params))
 
     def written(self, block: Block) -> tuple[Array, int]:
         """Write one diagonal block down: the matrix (m, m), and the products that took."""
