@@ -32,6 +32,7 @@ METHODS: Mapping[str, Method] = {
         "structural HF (martens_sutskever2011)", papers.martens_sutskever2011(), batch_size=2048
     ),
     "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
+    "chen2018": Method("EA-CG on PCH (chen2018)", papers.chen2018(), batch_size=500),
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
     "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
 }

@@ -38,7 +38,6 @@ def run(
     method = task.methods[method_name]
     dataset = task.load(data_path)
     net = task.network(dataset)
-    out.mkdir(parents=True, exist_ok=True)
     stem = out / f"{task_name}-{method_name}-{seed}"
     say(f"{task_name}: {task.summary}")
     say(f"{net.init(seed).size:,} parameters, {dataset.source}")

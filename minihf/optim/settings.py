@@ -1,4 +1,4 @@
-"""Settings of a frozen configuration: plain Python numbers, within their ranges.
+"""Settings of a frozen configuration: plain Python numbers, within their ranges, and parts.
 
 A NumPy scalar such as a learning rate out of ``np.logspace`` would silently turn float32 parameters
 into float64, so every float setting becomes a Python float. Called by every configuration of this
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-__all__ = ["settle"]
+__all__ = ["must_be_a_part", "settle"]
 
 RANGES: dict[str, Callable[[float], bool]] = {
     "positive": lambda value: value > 0,
@@ -44,3 +45,26 @@ def settle(config: Any, **ranges: str) -> None:
     for name, wanted in ranges.items():
         if not RANGES[wanted](getattr(config, name)):
             raise ValueError(f"{kind}: {name} must be {wanted}, got {getattr(config, name)}")
+
+
+def must_be_a_part(config: Any, name: str, method: str, example: str, a_type: bool) -> None:
+    """Refuse a part that has not the method it is there for.
+
+    A part is an object, or a type where the configuration makes the object itself; a type may come
+    with settings, as a `functools.partial`. None will do where the example says so.
+
+    Raises
+    ------
+    TypeError
+        With the field's name, what stands there, and an example of what might.
+    """
+    given = part = getattr(config, name)
+    if part is None and example.endswith("None"):
+        return
+    if isinstance(part, partial):
+        part = part.func
+    if isinstance(part, type) is not a_type or not hasattr(part, method):
+        raise TypeError(
+            f"{type(config).__name__}: {name} is {given!r}; expected something like {example}, "
+            f"with a method {method!r}"
+        )
