@@ -118,10 +118,10 @@ class AveragedPCH(CurvatureOperator):
 
     Averages over cases are passed down, and mod comes after averaging:
 
-        H_z(t) = E[p p'] o (W_{t+1} H_z(t+1) W_{t+1}') + diag(mod(E[phi'' u_t])),  p = phi'(z_t)  (3)
-        Hessian in W_t = (E[h] E[h]') (x) H_z(t),     in b_t = H_z(t)                             (4)
+        H_z(t) = E[p p'] o (W_{t+1} H_z(t+1) W_{t+1}') + diag(mod(E[phi'' u_t]))      (3)
+        Hessian in W_t = (E[h] E[h]') (x) H_z(t),     in b_t = H_z(t)                 (4)
 
-    with o the product entry by entry. For a single case it is `PCH`.
+    with p = phi'(z_t), and o the product entry by entry. For a single case it is `PCH`.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ class HessianFree:
     blocks : what `Partition.of` takes
         ``"network"`` (classical), ``"layer"``, ``"param"``, or block name to glob(s).
     curvature : type of CurvatureOperator
-        `GGN`, `Hessian` or `PCH`; with settings of its own a partial: ``partial(PCH, mode="clip")``.
+        `GGN`, `Hessian` or `PCH`; with settings, as a partial: ``partial(PCH, mode="clip")``.
     solver : BlockSolver
         `ConjugateGradients`, `PreconditionerOnly` or `Cholesky`.
     preconditioner : Preconditioner, optional

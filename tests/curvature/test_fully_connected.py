@@ -38,7 +38,7 @@ def test_layers_have_inputs_slopes_and_bends_of_the_whole_activation():
     z = hf.to_host(first.h) @ hf.to_host(first.W) + hf.to_host(lin.params["b"])
     t = np.tanh(z)
     y = 1 / (1 + np.exp(-t * t))
-    inner, inner2 = 2 * t * (1 - t * t), 2 * (1 - t * t) * (1 - 3 * t * t)     # (tanh^2)', (tanh^2)''
+    inner, inner2 = 2 * t * (1 - t * t), 2 * (1 - t * t) * (1 - 3 * t * t)     # of tanh^2
     outer, outer2 = y * (1 - y), y * (1 - y) * (1 - 2 * y)
     assert relative_error(first.slope, outer * inner) <= EXACT
     assert relative_error(first.bend, outer2 * inner**2 + outer * inner2) <= EXACT

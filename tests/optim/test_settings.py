@@ -1,6 +1,7 @@
 """Settings: plain floats, whatever they were given as, and refused outside of their ranges."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -82,6 +83,10 @@ def arrays_in(state):
         (lambda: hf.HessianFree(preconditioner="kfac"), "preconditioner is 'kfac'; .* Kronecker"),
         (lambda: hf.HessianFree(solver=ConjugateGradients), "solver is <class .* Conjugate.*Grad"),
         (lambda: hf.HessianFree(curvature="ggn"), "curvature is 'ggn'; expected .* hf.GGN"),
+        (lambda: hf.HessianFree(curvature=hf.Adam), "curvature is <class .*Adam'>; expected .* hf"),
+        (lambda: hf.HessianFree(curvature=partial(hf.fit)), r"curvature is functools\.partial\("),
+        (lambda: hf.HessianFree(curvature=None), "curvature is None; expected .* hf.GGN"),
+        (lambda: hf.HessianFree(damping=None), "damping is None; expected .* Constant"),
     ],
 )
 def test_a_setting_out_of_its_range_is_named_before_any_work(make, expected):
