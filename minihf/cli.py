@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | run | bench | check``.
+"""The command line: ``minihf demo | run | race | bench | check``.
 
 Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood.
 """
@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -39,39 +38,67 @@ def _fail(message: str, code: int = 1) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from minihf.experiments import demo, figures
+    from minihf.experiments import demo, figures, tables
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
-    histories = demo.race(
+    runs = demo.demo(
         arguments.methods, arguments.seconds, arguments.seed, not arguments.quiet, print
     )
     print()
-    print(demo.table(histories))
+    print(tables.table(runs))
     figure = figures.draw_race(
-        histories, "MNIST-5k autoencoder 784-200-100-30 and back", "squared error per image"
+        runs, "MNIST-5k autoencoder 784-200-100-30 and back", "squared error per image"
     )
     figures.write_figure(figure, arguments.out)
     print()
     print(f"figure: {arguments.out.resolve()}")
-    finished = [history.ended.endswith("seconds") for history in histories.values()]
-    return 0 if all(finished) and len(finished) == len(arguments.methods) else 1
+    spent = [history.spent for seeds in runs.values() for history in seeds.values()]
+    return 0 if all(spent) and len(spent) == len(arguments.methods) else 1
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from minihf.experiments.demo import table
-    from minihf.experiments.run import run
+    from minihf.experiments.run import run, stem_of
+    from minihf.experiments.tables import table
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
-    history = run(
-        arguments.task, arguments.method, arguments.out, arguments.seconds, arguments.seed,
+    runs = run(
+        arguments.task, arguments.method, arguments.out, _budget(arguments), arguments.seed,
         arguments.data, not arguments.quiet, print,
     )  # fmt: skip
     print()
-    print(table({arguments.method: history}))
+    print(table(runs))
     print()
-    stem = f"{arguments.task}-{arguments.method}-{arguments.seed}"
-    print(f"log and figure: {(arguments.out / stem).resolve()}.jsonl, .png")
-    return 0 if history.ended.endswith("seconds") else 1
+    stem = stem_of(arguments.out, arguments.task, arguments.method, arguments.seed)
+    print(f"log and figure: {stem.resolve()}.jsonl, .png")
+    return 0 if runs[arguments.method][arguments.seed].spent else 1
+
+
+def _race(arguments: argparse.Namespace) -> int:
+    from minihf.experiments.race import race
+    from minihf.experiments.tables import table
+
+    print(f"minihf {minihf.__version__} on {backend.device()}")
+    out = arguments.out or Path("runs") / f"race-{arguments.task}"
+    try:
+        runs = race(
+            arguments.task, arguments.methods, arguments.seeds, _budget(arguments), out,
+            data_path=arguments.data, target=arguments.target, progress=not arguments.quiet,
+            say=print,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        return _fail(f"interrupted; complete runs are in {str(out)!r}: the same command goes on")
+    print()
+    print(table(runs, arguments.target))
+    print()
+    print(f"logs, table.md, race.png and race.svg: {out.resolve()}")
+    return 0
+
+
+def _budget(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what a run may spend, as `minihf.fit` takes it."""
+    if arguments.updates is not None:
+        return {"updates": arguments.updates}
+    return {"seconds": arguments.seconds}
 
 
 def _bench(arguments: argparse.Namespace) -> int:
@@ -158,46 +185,63 @@ def _parser() -> argparse.ArgumentParser:
         "house method for the same seconds each; print a table and draw the errors.",
     )
     demo.set_defaults(run=_demo)
-    demo.add_argument(
-        "--seconds", type=_positive(float), default=25.0, metavar="S",
-        help="seconds of updates for each method (default: 25)",
-    )  # fmt: skip
-    demo.add_argument(
-        "--methods", type=_methods, default=_demo_methods(), metavar="A,B",
-        help=f"which methods, in order (default: {','.join(_demo_methods())})",
-    )  # fmt: skip
+    _add_seconds(demo, 25.0)
+    _add_methods(demo, _demo_methods())
     demo.add_argument(
         "--out", type=_figure, default=Path("minihf-demo.png"), metavar="FILE",
         help="the figure: .png, .pdf or .svg (default: minihf-demo.png)",
     )  # fmt: skip
-    _add_common(demo)
+    _add_seed(demo)
+    _add_quiet_and_backend(demo)
 
     run = commands.add_parser(
         "run",
         help="train one network by one method; keep the log and a figure",
         description="Train one of the papers' networks by one method for some seconds; print a "
         "table, and leave the log (JSON lines) and a figure in a folder.",
-        epilog="tasks: " + "; ".join(f"{name}: {task}" for name, task in _task_summaries().items()),
+        epilog=_tasks_and_methods(),
     )
     run.set_defaults(run=_run)
-    run.add_argument("task", type=_task, metavar="TASK", help=", ".join(_task_summaries()))
+    _add_task(run)
     run.add_argument(
         "--method", default="minihf", type=_method, metavar="NAME",
         help=f"{', '.join(_known_methods())} (default: minihf)",
     )  # fmt: skip
     run.add_argument(
-        "--seconds", type=_positive(float), default=120.0, metavar="S",
-        help="seconds of updates (default: 120)",
-    )  # fmt: skip
-    run.add_argument(
-        "--data", type=Path, metavar="FILE",
-        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
-    )  # fmt: skip
-    run.add_argument(
         "--out", type=Path, default=Path("runs"), metavar="DIR",
         help="the folder for log and figure, made if it is not there (default: runs)",
     )  # fmt: skip
-    _add_common(run)
+    _add_seed(run)
+    _add_quiet_and_backend(run)
+
+    race = commands.add_parser(
+        "race",
+        help="race methods on a task, over several seeds; keep logs, a table and a figure",
+        description="Train one of the papers' networks by several methods from several seeds, each "
+        "run for the same seconds or updates, the methods in turns; print a table of medians and "
+        "ranges over the seeds, and draw the errors over updates, seconds, products with the "
+        "curvature, and passes through the data. Complete runs stay in the folder: interrupted, or "
+        "called again with more methods or seeds, the race goes on with what is missing, and only "
+        "under the same conditions. A call with fewer shows those.",
+        epilog=_tasks_and_methods(),
+    )
+    race.set_defaults(run=_race)
+    _add_task(race)
+    _add_methods(race, ["adam", "minihf"])
+    race.add_argument(
+        "--seeds", type=_seeds, default=[0, 1, 2], metavar="N,M",
+        help="seeds of the initial weights and of the batches (default: 0,1,2)",
+    )  # fmt: skip
+    race.add_argument(
+        "--target", type=_positive(float), metavar="X",
+        help="in the table, the seconds until a training error of X (default: what the best method "
+        "without curvature came to, else the second best method)",
+    )  # fmt: skip
+    race.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="the folder, made if it is not there (default: runs/race-TASK)",
+    )  # fmt: skip
+    _add_quiet_and_backend(race)
 
     bench = commands.add_parser(
         "bench",
@@ -254,12 +298,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what every command that trains takes."""
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    """Add what is trained, on which data, for how long."""
+    parser.add_argument("task", type=_task, metavar="TASK", help=", ".join(_task_summaries()))
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE",
+        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
+    )  # fmt: skip
+    budget = parser.add_mutually_exclusive_group()
+    _add_seconds(budget, 120.0)
+    budget.add_argument(
+        "--updates", type=_positive(int), metavar="N", help="so many updates, not seconds"
+    )
+
+
+def _add_seconds(parser: argparse._ActionsContainer, default: float) -> None:
+    parser.add_argument(
+        "--seconds", type=_positive(float), default=default, metavar="S",
+        help=f"seconds of updates for each run (default: {default:g})",
+    )  # fmt: skip
+
+
+def _add_methods(parser: argparse.ArgumentParser, default: list[str]) -> None:
+    parser.add_argument(
+        "--methods", type=_methods, default=default, metavar="A,B",
+        help=f"which methods, in order (default: {','.join(default)})",
+    )  # fmt: skip
+
+
+def _tasks_and_methods() -> str:
+    """Return what the end of a help says."""
+    return (
+        f"Methods: {', '.join(_known_methods())}; with settings of your own as "
+        "NAME:FIELD=VALUE, such as adam:lr=5e-4:batch=512 or minihf:solver.max_iters=3. "
+        "Tasks: " + "; ".join(f"{name}: {task}" for name, task in _task_summaries().items())
+    )
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_natural, default=0, metavar="N",
         help="seed of the initial weights and of the batches (default: 0)",
     )  # fmt: skip
+
+
+def _add_quiet_and_backend(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that trains takes."""
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     _add_backend(parser)
 
@@ -304,12 +388,29 @@ def _natural(text: str) -> int:
     return int(text)
 
 
+def _several(what: str, read: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return a reader of one or more, separated by commas, each once."""
+
+    def convert(text: str) -> list[Any]:
+        found = [read(part.strip()) for part in text.split(",")]
+        if len(set(found)) < len(found):
+            raise argparse.ArgumentTypeError(f"a {what} is named twice in {text!r}")
+        return found
+
+    return convert
+
+
 @_refusing
-def _methods(text: str) -> list[str]:
-    names = [_one_of(_known_methods(), "method", name.strip()) for name in text.split(",")]
-    if len(set(names)) < len(names):
-        raise ValueError(f"a method is named twice in {text!r}")
-    return names
+def _method(text: str) -> str:
+    from minihf.experiments.methods import METHODS
+    from minihf.experiments.variants import variant
+
+    variant(METHODS, text)
+    return text
+
+
+_methods = _several("method", _method)
+_seeds = _several("seed", _natural)
 
 
 def _demo_methods() -> list[str]:
@@ -332,20 +433,9 @@ def _task_summaries() -> dict[str, str]:
 
 @_refusing
 def _task(text: str) -> str:
-    return _one_of(list(_task_summaries()), "task", text)
+    from minihf.experiments.variants import one_of
 
-
-@_refusing
-def _method(text: str) -> str:
-    return _one_of(_known_methods(), "method", text)
-
-
-def _one_of(known: Sequence[str], what: str, text: str) -> str:
-    if text not in known:
-        close = get_close_matches(text, known, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"unknown {what} {text!r}; known: {', '.join(known)}{hint}")
-    return text
+    return one_of(_task_summaries(), "task", text)
 
 
 @_refusing

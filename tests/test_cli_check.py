@@ -279,23 +279,6 @@ def test_a_wrong_built_in_op_is_found_and_the_others_still_checked(mine, few, ca
     assert out.splitlines()[-1] == "3 of 4 built-in ops are right"
 
 
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ({"OMP_NUM_THREADS": "3"}, "3 threads by OMP_NUM_THREADS"),
-        ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "3"}, "2 threads by OPENBLAS_NUM_"),
-        ({}, r"its own number of threads, on \d+ cores \(OPENBLAS_NUM_THREADS sets it\)"),
-    ],
-)
-def test_the_threads_of_the_blas_are_what_the_environment_says(setting, said, monkeypatch):
-    monkeypatch.setattr(installation, "blas", lambda: "scipy-openblas 0.3")
-    for name in installation.THREADS:
-        monkeypatch.delenv(name, raising=False)
-    for name, value in setting.items():
-        monkeypatch.setenv(name, value)
-    assert re.match(said, installation.threads())
-
-
 def test_asking_for_the_gpu_leaves_the_backend_as_it_was():
     hf.use("strict")
     assert installation.gpu()

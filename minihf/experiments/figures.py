@@ -1,15 +1,18 @@
 """Figures of runs, drawn without a screen and written whole or not at all.
 
-Called by the command line.
+Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from minihf.experiments.files import whole
+from minihf.experiments.summary import Runs, curve, final
 from minihf.train import History
 
 __all__ = ["draw_race", "must_be_drawable", "write_figure"]
@@ -36,38 +39,57 @@ def must_be_drawable(path: str | Path) -> Path:
     return path
 
 
-def draw_race(histories: Mapping[str, History], title: str, ylabel: str) -> Any:
-    """Draw train (solid) and test (dashed) error against updates and against seconds."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import StrMethodFormatter
+def draw_race(
+    runs: Runs, title: str, ylabel: str, against: Sequence[str] = ("updates", "seconds")
+) -> Any:
+    """Draw train (solid) and test (dashed) error, medians and ranges over the seeds.
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    One panel for each column of `against`, two in a row. Curves are steps, for between two looks
+    nothing is known. A method that has none of a column, such as products with the curvature, has
+    no curve there.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
+
+    height = math.ceil(len(against) / 2)
+    figure = Figure(figsize=(10, 0.6 + 3.6 * height), layout="constrained")
     figure.suptitle(title)
-    for axes, axis in zip(figure.subplots(1, 2, sharey=True), ("updates", "seconds"), strict=True):
-        for i, (label, history) in enumerate(histories.items()):
-            x = history.column(axis)
-            axes.plot(x, history.column("train"), color=f"C{i}", label=label)
-            axes.plot(x, history.column("test"), color=f"C{i}", linestyle="--", linewidth=1)
-        axes.set(xlabel=axis, yscale="log")
+    panels = figure.subplots(height, 2, sharey=True, squeeze=False)
+    for axes, column in zip(panels.flat, against, strict=True):
+        for i, seeds in enumerate(runs.values()):
+            if final(seeds, column).high:
+                _draw_curve(axes, seeds, column, "train", f"C{i}", linewidth=1.5)
+                _draw_curve(axes, seeds, column, "test", f"C{i}", linewidth=1, linestyle="--")
+        axes.set(xlabel=column.replace("_", " "), yscale="log")
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
         axes.grid(which="both", alpha=0.25)
-        axes.set_xlim(left=0)
-        if axis == "updates":
+        if column != "seconds":                  # methods differ by orders of magnitude
             axes.set_xscale("symlog", linthresh=1)
-            axes.set_ylabel(ylabel)
-        else:
-            axes.plot([], [], color="grey", label="train")
-            axes.plot([], [], color="grey", linestyle="--", linewidth=1, label="test")
-            axes.legend()
+        axes.set_xlim(left=0)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(ylabel)
+    for i, name in enumerate(runs):
+        axes.plot([], [], color=f"C{i}", label=name)
+    axes.plot([], [], color="grey", label="train")
+    axes.plot([], [], color="grey", linestyle="--", linewidth=1, label="test")
+    figure.legend(loc="outside lower center", ncols=4)
     return figure
 
 
+def _draw_curve(
+    axes: Any, seeds: Mapping[int, History], x: str, y: str, color: str, **line: Any
+) -> None:
+    found = curve(seeds, x, y)
+    axes.step(found.x, found.median, where="post", color=color, **line)
+    if len(seeds) > 1:
+        axes.fill_between(
+            found.x, found.low, found.high, step="post", color=color, alpha=0.15, linewidth=0
+        )
+
+
 def write_figure(figure: Any, path: Path) -> None:
-    """Write a figure under a temporary name, then put it in place."""
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    """Write a figure, whole or not at all."""
+    with whole(path) as part:
         figure.savefig(part, dpi=150)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,30 +1,39 @@
-"""Run one method on one task: train, keep the log, print a table, draw a figure.
+"""Run one method on one task: train, keep the log, draw a figure.
 
 Called by ``minihf run``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
+from minihf.experiments.files import file_name
+from minihf.experiments.summary import Runs
 from minihf.experiments.tasks import TASKS
-from minihf.train import History, fit
+from minihf.experiments.variants import variant
 
-__all__ = ["run"]
+__all__ = ["run", "stem_of"]
+
+
+def stem_of(out: Path, task_name: str, word: str, seed: int) -> Path:
+    """Return where a run leaves its files, but for their endings."""
+    return out / f"{task_name}-{file_name(word)}-{seed}"
 
 
 def run(
     task_name: str,
-    method_name: str,
+    word: str,
     out: Path,
-    seconds: float,
+    budget: Mapping[str, Any],
     seed: int = 0,
     data_path: Path | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
-) -> History:
+) -> Runs:
     """Train, and leave ``TASK-METHOD-SEED.jsonl`` and ``.png`` in the folder `out`.
 
     Raises
@@ -35,21 +44,12 @@ def run(
         If `out` cannot be made or written into.
     """
     task = TASKS[task_name]
-    method = task.methods[method_name]
-    dataset = task.load(data_path)
-    net = task.network(dataset)
-    stem = out / f"{task_name}-{method_name}-{seed}"
+    method = variant(task.methods, word)
+    experiment = Experiment.of(task, data_path)
+    stem = stem_of(out, task_name, word, seed)
     say(f"{task_name}: {task.summary}")
-    say(f"{net.init(seed).size:,} parameters, {dataset.source}")
-    history = fit(
-        net, task.loss, method.opt, dataset,
-        seconds=seconds, batch_size=_at_most(method.batch_size, len(dataset.x_train)), seed=seed,
-        metric=task.metric, log=stem.with_suffix(".jsonl"), progress=progress, name=method.label,
-    )  # fmt: skip
-    figure = draw_race({method.label: history}, task_name, task.metric_name)
-    write_figure(figure, stem.with_suffix(".png"))
-    return history
-
-
-def _at_most(batch_size: int | None, n_cases: int) -> int | None:
-    return None if batch_size is None else min(batch_size, n_cases)
+    say(experiment.facts)
+    history = experiment.train(method, budget, seed, log=f"{stem}.jsonl", progress=progress)
+    runs = {word: {seed: history}}
+    write_figure(draw_race(runs, task_name, task.metric_name), Path(f"{stem}.png"))
+    return runs

@@ -10,17 +10,12 @@ import platform
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
-
-import numpy as np
 
 import minihf
 from minihf import backend
+from minihf.experiments.machine import blas, threads
 
-__all__ = ["blas", "facts", "gpu", "threads"]
-
-THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_NUM_THREADS")
-OF = {"openblas": THREADS[0], "mkl": THREADS[1], "blis": THREADS[2], "accelerate": ""}
+__all__ = ["facts", "gpu"]
 
 
 def facts() -> Iterator[tuple[str, str]]:
@@ -43,25 +38,6 @@ def gpu() -> str:
     finally:
         backend.use(before.backend)
     return found.reason if found.backend == "cupy" else f"none: {found.reason}"
-
-
-def blas() -> str:
-    """Say which library makes NumPy's matrix products."""
-    built: Any = np.show_config(mode="dicts")
-    found = (built or {}).get("Build Dependencies", {}).get("blas", {})
-    return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
-
-
-def threads() -> str:
-    """Say what the environment tells the BLAS about threads; it is not asked itself."""
-    library = blas()
-    mine = next((name for word, name in OF.items() if word in library), "")
-    for name in dict.fromkeys((mine, "OMP_NUM_THREADS")):
-        if os.environ.get(name):
-            return f"{os.environ[name]} threads by {name}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    hint = f" ({mine} sets it)" if mine else ""
-    return f"its own number of threads, on {cores} cores{hint}"
 
 
 def _version(package: str) -> str:

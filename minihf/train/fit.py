@@ -149,7 +149,7 @@ def fit(
             ended = ended or ("interrupted" if interrupted() else "")
             due = looks * spent >= next_look and (budget.kind != "seconds" or run.may_look())
             if ended or due:
-                write(run.look())
+                write(run.look(ended))
                 next_look = math.floor(looks * spent) + 1
             show(min(spent, 1.0), run.summary())
             if ended:
@@ -238,7 +238,7 @@ class _Run:
         """Tell whether looking has kept to its share of the time so far."""
         return self.looking <= LOOKING * self.seconds
 
-    def look(self) -> dict[str, Any]:
+    def look(self, ended: str) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
         began, report = perf_counter(), self.report
         train, objective = self._means(self.train, self.metric, self.loss.value)
@@ -261,6 +261,7 @@ class _Run:
                 "rho": None if report is None else report.rho,
                 "iterations": 0 if report is None else report.iterations,
                 "problem": "" if report is None else report.problem,
+                "ended": ended,
             }
         )
         return self.records[-1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class History:
     ``products`` (with the curvature), ``data_passes`` (cases of the gradients over the training
     set's size), ``train`` and ``test`` (the metric; None without test data), and of the last update
     ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the updates so far how
-    many were ``rejected`` and in how many the objective ``rose``.
+    many were ``rejected`` and in how many the objective ``rose``. The last record says why the run
+    ``ended``; the others have an empty line there, so that a log tells whether it is whole.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class History:
     state : object
         The optimizer's state, to go on from.
     ended : str
-        Why the run ended, one line.
+        Why the run ended, one line; empty for a log of a run that was killed.
 
     Examples
     --------
@@ -56,6 +58,11 @@ class History:
     def last(self) -> dict[str, Any]:
         """The last record."""
         return self.records[-1]
+
+    @property
+    def spent(self) -> bool:
+        """Whether the run spent its budget: it neither gave up nor was interrupted."""
+        return re.fullmatch(r"\S+ (updates|seconds|epochs)", self.ended) is not None
 
     def column(self, name: str) -> list[Any]:
         """Return one value of every record."""
@@ -92,7 +99,7 @@ class History:
             if not isinstance(record, dict):
                 raise ValueError(f"{path}, line {number}: expected an object")
             records.append(record)
-        return cls(records)
+        return cls(records, ended=records[-1].get("ended", "") if records else "")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 
 import minihf as hf
 from minihf.experiments.bench import interleaved_medians
-from minihf.experiments.demo import METHODS, race, table
+from minihf.experiments.demo import METHODS, demo
 from minihf.experiments.networks import autoencoder
 from minihf.experiments.tasks.task import image_error
 
@@ -25,10 +25,9 @@ def test_the_error_is_the_squared_distance_summed_over_pixels():
 
 
 def test_all_methods_start_from_the_same_error():
-    histories = race(METHODS, seconds=0.01, seed=3, progress=False)
-    starts = {history.records[0]["train"] for history in histories.values()}
-    assert len(starts) == 1
-    assert table(histories).count("\n") == len(histories) == 4
+    runs = demo(METHODS, seconds=0.01, seed=3, progress=False)
+    assert len(runs) == len(METHODS)
+    assert len({seeds[3].records[0]["train"] for seeds in runs.values()}) == 1
 
 
 def test_medians_leave_out_the_first_round_and_take_turns():

@@ -14,7 +14,7 @@ import minihf as hf
 
 KEYS = {
     *("updates", "seconds", "products", "data_passes", "train", "test", "rejected"),
-    *("objective", "lam", "rho", "iterations", "problem", "rose"),
+    *("objective", "lam", "rho", "iterations", "problem", "rose", "ended"),
 }
 ROUNDING = 1e-6       # relative, float32: a mean in another order
 
@@ -52,6 +52,7 @@ def test_the_budget_is_spent_and_not_more(budget, batch_size, updates, passes, e
     assert history.last["updates"] == updates
     assert history.last["data_passes"] == pytest.approx(passes)
     assert history.ended == ended
+    assert history.spent
 
 
 @pytest.fixture
@@ -293,7 +294,10 @@ def test_the_log_has_every_record_at_once_and_replaces_the_old_one(fit, hooked, 
     history = fit(opt, updates=4, log=path)
     assert lines == [1, 2, 3, 4]
     assert [json.loads(line) for line in path.read_text().splitlines()] == history.records
-    assert hf.History.read(path).records == history.records
+    again = hf.History.read(path)
+    assert again.records == history.records
+    assert again.ended == history.ended == "4 updates"
+    assert not any(history.column("ended")[:-1])          # a log that is cut off says nothing
 
 
 def test_a_log_that_cannot_be_written_is_refused_before_any_update(fit, hooked, tmp_path):
@@ -360,6 +364,7 @@ def test_a_loss_that_turns_nan_ends_the_run_where_it_was_last_seen_finite(opt, f
 
     history = fit(Watched(opt, None), loss=NaNAfter(30), updates=1000, looks=1)
     assert history.ended.startswith("gave up after 10 rejected updates in a row")
+    assert not history.spent
     assert math.isnan(history.last["objective"])
     assert len(seen_finite) > 3
     assert history.params is seen_finite[-1]
@@ -394,7 +399,8 @@ def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(fit, hooke
     path = tmp_path / "log.jsonl"
     opt = hooked(hf.SGD(0.1), interrupt_the_third)
     history = fit(opt, updates=1000, looks=1, log=path)
-    assert history.ended == "interrupted"
+    assert history.ended == hf.History.read(path).ended == "interrupted"
+    assert not history.spent
     assert history.column("updates") == [0, 3]
     value = task.loss.value(task.net(history.params, task.x), task.data[1])
     assert history.last["train"] == pytest.approx(float(value), rel=ROUNDING)

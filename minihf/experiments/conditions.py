@@ -1,0 +1,116 @@
+"""The conditions that all runs of a race have in common, and the file that keeps them, race.json.
+
+A race that goes on in a folder, with more methods or more seeds or after an interruption, goes on
+under the same conditions or not at all. Called by the race.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minihf
+from minihf.backend import device
+from minihf.data import Dataset
+from minihf.experiments.experiment import Experiment, in_words
+from minihf.experiments.files import write_text
+from minihf.experiments.machine import blas, threads
+from minihf.experiments.methods import Method
+
+__all__ = ["conditions_of", "described", "joined", "keep"]
+
+
+def conditions_of(
+    experiment: Experiment, task_name: str, budget: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what must be the same for all runs: the task, and what their numbers depend on."""
+    return {
+        "task": task_name,
+        "budget": in_words(budget),
+        "data": experiment.data.source,
+        "data_sha256": _digest(experiment.data),
+        "parameters": str(experiment.net.init(0).size),
+        "minihf": minihf.__version__,
+        "numpy": np.__version__,
+        "backend": device().backend,
+        "blas": blas(),
+        "threads": threads(),
+    }
+
+
+def _digest(data: Dataset) -> str:
+    """Return a short hash of the arrays: a file may have changed under the same name."""
+    digest = hashlib.sha256()
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def described(method: Method) -> str:
+    """Return a method's settings, the same in every process.
+
+    Examples
+    --------
+    >>> from minihf.experiments.methods import METHODS
+    >>> described(METHODS["sgd"])
+    'SGD(lr=0.01, momentum=0.9, nesterov=False, l2=0.0), batch 128'
+    """
+    opt = re.sub(r" at 0x[0-9a-f]+", "", repr(method.opt))     # where a function lies in memory
+    return f"{opt}, batch {method.batch_size or 'all'}"
+
+
+def joined(
+    path: Path, conditions: Mapping[str, str], methods: Mapping[str, str], seeds: Iterable[int]
+) -> dict[str, Any]:
+    """Return what `path` is to hold: what it has, and these methods and seeds.
+
+    Raises
+    ------
+    ValueError
+        If it has other conditions, or a method of the same name with other settings.
+    """
+    held: dict[str, Any] = {**conditions, "seeds": [], "methods": {}}
+    if path.exists():
+        held = _read(path)
+    differences = [
+        f"{name} {held.get(name)!r} there and {value!r} here"
+        for name, value in conditions.items()
+        if held.get(name) != value
+    ]
+    differences += [
+        f"other settings of {name!r}"
+        for name, settings in methods.items()
+        if held["methods"].get(name, settings) != settings
+    ]
+    if differences:
+        raise ValueError(
+            f"{str(path)!r} is of a race under other conditions: {'; '.join(differences)}; "
+            "make them equal, or take another folder"
+        )
+    return {
+        **held,
+        "seeds": sorted({*held["seeds"], *seeds}),
+        "methods": {**held["methods"], **methods},
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
+    if not isinstance(held, dict) or not {"seeds", "methods"} <= held.keys():
+        raise ValueError(f"{str(path)!r} is not of a race: it has no seeds and methods")
+    return held
+
+
+def keep(path: Path, held: Mapping[str, Any]) -> None:
+    """Write the file, whole or not at all."""
+    write_text(path, json.dumps(held, indent=2) + "\n")

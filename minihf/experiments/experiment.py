@@ -1,0 +1,99 @@
+"""A task ready to run: its data loaded, its network built, the same for every method.
+
+Called by the runner, the demo and the race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minihf.data import Dataset
+from minihf.experiments.methods import Method
+from minihf.experiments.tasks import Task
+from minihf.layers import Layer
+from minihf.train import History, fit
+from minihf.train.feed import train_of
+
+__all__ = ["Experiment", "in_words"]
+
+FEW = 64
+"""Cases of a rehearsal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A task with its data and its network.
+
+    Examples
+    --------
+    >>> from minihf.experiments.methods import METHODS
+    >>> from minihf.experiments.tasks import TASKS
+    >>> digits = Experiment.of(TASKS["classifier-digits"])
+    >>> digits.train(METHODS["sgd"], {"updates": 3}, seed=0, progress=False).ended
+    '3 updates'
+    """
+
+    task: Task
+    data: Dataset
+    net: Layer
+
+    @classmethod
+    def of(cls, task: Task, data_path: Path | None = None) -> Experiment:
+        """Load the data, the embedded ones or a file's, and build the network for them."""
+        data = task.load(data_path)
+        return cls(task, data, task.network(data))
+
+    @property
+    def facts(self) -> str:
+        """The number of parameters and the source of the data, one line."""
+        return f"{self.net.init(0).size:,} parameters, {self.data.source}"
+
+    def train(
+        self, method: Method, budget: Mapping[str, Any], seed: int, **options: Any
+    ) -> History:
+        """Train by `minihf.fit`: initial parameters and the order of cases are the seed's alone.
+
+        `budget` is one of its three, such as ``{"seconds": 25.0}``; `options` are others of its
+        keywords. A batch that is larger than the data is all of them.
+        """
+        N, size = len(self.data.x_train), method.batch_size
+        return fit(
+            self.net, self.task.loss, method.opt, self.data, seed=seed, metric=self.task.metric,
+            batch_size=None if size is None else min(size, N),
+            **{"name": method.label, **options}, **budget,
+        )  # fmt: skip
+
+    def rehearse(self, method: Method) -> None:
+        """Make one update on a few cases: some methods tell only then that a network is not theirs.
+
+        It also compiles and allocates what the first update would otherwise pay for.
+
+        Raises
+        ------
+        ValueError
+            If the method cannot treat the network.
+        KeyboardInterrupt
+            If it was interrupted.
+        """
+        x, y = train_of(self.data)
+        few = x[:FEW], y[:FEW]
+        history = fit(
+            self.net, self.task.loss, method.opt, few, updates=1, looks=0, progress=False
+        )
+        if history.ended == "interrupted":
+            raise KeyboardInterrupt
+
+
+def in_words(budget: Mapping[str, Any]) -> str:
+    """Return a budget as one reads it.
+
+    Examples
+    --------
+    >>> in_words({"seconds": 25.0})
+    '25 seconds'
+    """
+    ((kind, amount),) = budget.items()
+    return f"{amount:g} {kind}"

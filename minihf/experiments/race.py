@@ -1,0 +1,142 @@
+"""A race: methods on a task under equal conditions, over several seeds, in a folder.
+
+    for each seed:  for each method:  train, from the seed's parameters, for the same budget
+
+All methods take their turn with a seed before the next one begins, so that a machine that slows
+down hits them alike. A run's log is put in place when the run is finished: what is there is
+complete, and a race that was interrupted goes on with what is missing. Called by ``minihf race``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from minihf.experiments.conditions import conditions_of, described, joined, keep
+from minihf.experiments.experiment import Experiment
+from minihf.experiments.figures import draw_race, write_figure
+from minihf.experiments.files import file_name, whole, write_text
+from minihf.experiments.methods import Method
+from minihf.experiments.summary import Runs
+from minihf.experiments.tables import table
+from minihf.experiments.tasks import TASKS
+from minihf.experiments.variants import variant
+from minihf.train import History
+
+__all__ = ["LOOKS", "log_of", "race"]
+
+LOOKS = 150
+"""How often a run is looked at: a curve is as fine as that."""
+
+AXES = ("updates", "seconds", "products", "data_passes")
+RECORD = "race.json"
+
+
+def race(
+    task_name: str,
+    words: Sequence[str],
+    seeds: Sequence[int],
+    budget: Mapping[str, Any],
+    out: Path,
+    *,
+    data_path: Path | None = None,
+    target: float | None = None,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> Runs:
+    """Train with each method from each seed, as far as `out` does not have the runs already.
+
+    Parameters
+    ----------
+    task_name : str
+    words : sequence of str
+        The methods, as `variant` takes them: ``"minihf"``, ``"adam:lr=5e-4"``.
+    seeds : sequence of int
+    budget : mapping
+        ``{"seconds": S}`` or ``{"updates": N}``, for each run.
+    out : path
+        A folder, made if it is not there: race.json, the conditions; METHOD-SEED.jsonl, a log for
+        each run; table.md, race.png and race.svg, of the methods and seeds of this call.
+    data_path : path, optional
+        As the task takes it.
+    target : float, optional
+        As `table` takes it.
+
+    Returns
+    -------
+    Runs
+
+    Raises
+    ------
+    ValueError
+        Before anything is trained or written: if `out` has a race under other conditions, a method
+        cannot treat the network, or the data do not fit the task.
+    KeyboardInterrupt
+        If it was interrupted. Complete runs are kept, and the same call goes on.
+    """
+    task = TASKS[task_name]
+    methods = {word: variant(task.methods, word) for word in words}
+    experiment = Experiment.of(task, data_path)
+    common = conditions_of(experiment, task_name, budget)
+    settings = {word: described(method) for word, method in methods.items()}
+    held = joined(out / RECORD, common, settings, seeds)
+    turns = [(word, seed) for seed in seeds for word in words]
+    missing = [turn for turn in turns if not _is_complete(log_of(out, *turn))]
+    if missing != turns and not (out / RECORD).exists():
+        raise ValueError(
+            f"{str(out)!r} has logs, but no {RECORD} that says under which conditions they were "
+            "made; take another folder"
+        )
+    say(f"{task_name}: {task.summary}")
+    say(experiment.facts)
+    say(f"{len(turns)} runs of {common['budget']}; {len(turns) - len(missing)} of them done before")
+    for word in dict(missing):
+        _rehearse(experiment, word, methods[word])
+
+    out.mkdir(parents=True, exist_ok=True)
+    keep(out / RECORD, held)
+    for word, seed in missing:
+        with whole(log_of(out, word, seed)) as part:
+            ended = experiment.train(
+                methods[word], budget, seed,
+                looks=LOOKS, log=part, progress=progress, name=f"{word}, seed {seed}",
+            ).ended  # fmt: skip
+            if ended == "interrupted":
+                raise KeyboardInterrupt
+    runs = {
+        word: {seed: History.read(log_of(out, word, seed)) for seed in seeds} for word in words
+    }
+    write_text(out / "table.md", _page(experiment, common, seeds, table(runs, target)))
+    figure = draw_race(runs, f"{task_name}: {task.summary}", task.metric_name, AXES)
+    for ending in ("png", "svg"):
+        write_figure(figure, out / f"race.{ending}")
+    return runs
+
+
+def log_of(out: Path, word: str, seed: int) -> Path:
+    """Return where the log of a run lies."""
+    return out / f"{file_name(word)}-{seed}.jsonl"
+
+
+def _is_complete(log: Path) -> bool:
+    return log.exists() and History.read(log).ended not in ("", "interrupted")
+
+
+def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
+    try:
+        experiment.rehearse(method)
+    except ValueError as error:
+        raise ValueError(f"method {word!r} cannot take part: {error}") from None
+
+
+def _page(
+    experiment: Experiment, common: Mapping[str, str], seeds: Sequence[int], text: str
+) -> str:
+    """Return the table with all that one must know to read it, alone."""
+    return (
+        f"# {common['task']}, {common['budget']} for each run\n\n"
+        f"{experiment.task.summary}; {experiment.task.metric_name}.\n{experiment.facts}.\n"
+        f"Seeds {', '.join(map(str, seeds))}; minihf {common['minihf']}, NumPy {common['numpy']}, "
+        f"backend {common['backend']}; {common['blas']}, {common['threads']}.\n\n{text}\n"
+    )

@@ -1,0 +1,107 @@
+"""What several runs of a method say together: medians and ranges over the seeds.
+
+Nothing is made up between records: at any x a run has the value of its last record at or before x,
+and a curve ends where the first of its runs does. A value that is not a number counts as infinite,
+the worst there is: a run that blew up stays in the median. Called by the table and the figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minihf.train import History
+
+__all__ = ["Curve", "Runs", "Spread", "curve", "final", "seconds_to", "target_of"]
+
+Runs: TypeAlias = Mapping[str, Mapping[int, History]]
+"""Runs by method and by seed."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, smallest and largest of a number over the seeds.
+
+    Examples
+    --------
+    >>> Spread.of([3.0, 1.0, None])
+    Spread(median=3.0, low=1.0, high=inf)
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[Any]) -> Spread:
+        """Take them of numbers, of which None and NaN count as infinite."""
+        numbers = [_number(value) for value in values]
+        return cls(median(numbers), min(numbers), max(numbers))
+
+
+def _number(value: Any) -> float:
+    return math.inf if value is None or math.isnan(value) else float(value)
+
+
+def final(runs: Mapping[int, History], column: str) -> Spread:
+    """Return the spread of a column's last values."""
+    return Spread.of(history.last[column] for history in runs.values())
+
+
+def target_of(runs: Runs) -> float | None:
+    """Return a training error of which it is worth asking how long each method took to reach it.
+
+    That is the final median of the best first-order method (one without a product with the
+    curvature). Without first-order methods, or without others, it is the second best of all, which
+    two methods have reached. None for a single method, or if no such median is finite.
+    """
+    ends = {name: final(seeds, "train").median for name, seeds in runs.items()}
+    ends = {name: end for name, end in ends.items() if math.isfinite(end)}
+    first_order = [end for name, end in ends.items() if not final(runs[name], "products").high]
+    if 0 < len(first_order) < len(ends):
+        return min(first_order)
+    return sorted(ends.values())[1] if len(ends) > 1 else None
+
+
+def seconds_to(runs: Mapping[int, History], target: float) -> Spread:
+    """Return the seconds until a training error of at most `target` was first measured.
+
+    Infinite for a run in which it never was.
+    """
+    return Spread.of(
+        next((r["seconds"] for r in history if _number(r["train"]) <= target), None)
+        for history in runs.values()
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Median, smallest and largest value over the seeds, at each x; arrays (K,)."""
+
+    x: np.ndarray
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def curve(runs: Mapping[int, History], x: str, y: str) -> Curve:
+    """Return column `y` over column `x`: between two of the grid's points nothing changes.
+
+    The grid has every x at which a run was looked at, up to the end of the shortest.
+    """
+    end = min(history.last[x] for history in runs.values())
+    grid = np.array(sorted({at for h in runs.values() for at in h.column(x) if at <= end}))
+    values = np.stack([_held(history, x, y, grid) for history in runs.values()])
+    return Curve(grid, np.median(values, axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _held(history: History, x: str, y: str, grid: np.ndarray) -> np.ndarray:
+    """Return a run's value at each x: that of its last record at or before it."""
+    last = np.searchsorted(history.column(x), grid, side="right") - 1
+    values: Sequence[float] = [_number(value) for value in history.column(y)]
+    return np.array(values)[last]

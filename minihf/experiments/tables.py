@@ -1,0 +1,89 @@
+"""The table of a race: a row for each method, medians over the seeds, as aligned Markdown.
+
+Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from minihf.experiments.summary import Runs, Spread, final, seconds_to, target_of
+
+__all__ = ["markdown", "table"]
+
+SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
+
+
+def table(runs: Runs, target: float | None = None) -> str:
+    """Return what the runs came to, with notes on how to read it and on runs that ended early.
+
+    Parameters
+    ----------
+    runs : Runs
+    target : float, optional
+        The training error of the column "seconds to"; without it, `target_of` the runs.
+    """
+    if target is None:
+        target = target_of(runs)
+    heads = ["method", "train error", "test error"]
+    heads += [] if target is None else [f"seconds to {_short(target)}"]
+    rows = [[*heads, *SPENT.values(), "seconds"]]
+    for name, seeds in runs.items():
+        row = [name, *(_with_range(final(seeds, part)) for part in ("train", "test"))]
+        row += [] if target is None else [_with_range(seconds_to(seeds, target), "–")]
+        rows.append(row + [_short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+    return "\n".join([markdown(rows), *_notes(runs, target)])
+
+
+def _notes(runs: Runs, target: float | None) -> list[str]:
+    notes = []
+    if any(len(seeds) > 1 for seeds in runs.values()):
+        notes.append("Medians over the seeds, smallest and largest in parentheses.")
+    if target is not None:
+        notes.append(
+            f"Seconds to {_short(target)}: until a training error of {target:.6g} or less was "
+            "first measured; – if it never was."
+        )
+    notes += [
+        f"{name}, seed {seed}: {history.ended or 'killed'}."
+        for name, seeds in runs.items()
+        for seed, history in seeds.items()
+        if not history.spent
+    ]
+    return ["", *notes] if notes else []
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows, the head first, as a Markdown table whose columns line up.
+
+    Examples
+    --------
+    >>> print(markdown([["method", "error"], ["adam", "4.2"]]))
+    | method | error |
+    |:-------|------:|
+    | adam   |   4.2 |
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        return " | ".join(
+            [f"| {first[0]:<{first[1]}}", *(f"{cell:>{width}}" for cell, width in others)]
+        ) + " |"
+
+    rule = "|:" + "-" * (widths[0] + 1) + "|" + "".join("-" * (w + 1) + ":|" for w in widths[1:])
+    return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
+
+
+def _with_range(spread: Spread, infinite: str = "inf") -> str:
+    middle, low, high = (
+        _short(value, infinite) for value in (spread.median, spread.low, spread.high)
+    )
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def _short(value: float, infinite: str = "inf") -> str:
+    if not math.isfinite(value):
+        return infinite
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

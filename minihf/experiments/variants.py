@@ -1,0 +1,121 @@
+"""A method with settings of one's own, in a word: ``adam:lr=5e-4:batch=512``.
+
+    name[:field=value]...
+
+A field is one of the optimizer's; one of a part of it, by a dotted path (``solver.max_iters``); or
+``batch``, the cases per update. A value is a number, ``true``, ``false``, ``none`` or a name.
+Called by the runner, the race and the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from minihf.experiments.methods import Method
+
+__all__ = ["one_of", "variant"]
+
+WORDS = {"true": True, "false": False, "none": None}
+FITTING: Mapping[type, tuple[str, tuple[type, ...]]] = {
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+    str: ("a name", (str,)),
+}
+"""By the type of what a field holds: what may take its place."""
+
+
+def variant(methods: Mapping[str, Method], word: str) -> Method:
+    """Return the method that the word names, with its settings.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method or field, with those that there are, or the value does not fit.
+
+    Examples
+    --------
+    >>> from minihf.experiments.methods import METHODS
+    >>> method = variant(METHODS, "adam:lr=5e-4:batch=512")
+    >>> method.label, method.opt.lr, method.batch_size
+    ('Adam, lr=5e-4, batch=512', 0.0005, 512)
+    >>> variant(METHODS, "minihf:solver.max_iters=3").opt.solver.max_iters
+    3
+    """
+    name, *settings = word.split(":")
+    method = methods[one_of(methods, "method", name)]
+    for setting in settings:
+        field, _, text = setting.partition("=")
+        if not field or not text:
+            raise ValueError(f"expected NAME:FIELD=VALUE such as 'adam:lr=5e-4', got {word!r}")
+        try:
+            method = _with_setting(method, field, _value(text))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{word!r}: {error}") from None
+    return replace(method, label=", ".join([method.label, *settings]))
+
+
+def one_of(known: Iterable[str], what: str, name: str) -> str:
+    """Return the name if it is known; else say which are."""
+    known = list(known)
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(known)}{hint}")
+    return name
+
+
+def _value(text: str) -> Any:
+    if text in WORDS:
+        return WORDS[text]
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            return number
+    name = text.strip("'\"")
+    if not name.isidentifier():
+        raise ValueError(f"{text!r} is neither a number nor true, false, none or a name")
+    return name
+
+
+def _with_setting(method: Method, field: str, value: Any) -> Method:
+    if field == "batch":
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"batch must be a whole number, or none for all cases; got {value!r}")
+        return replace(method, batch_size=value)
+    kind = type(method.opt).__name__
+    one_of([*_names(method.opt), "batch"], f"field of {kind}", field.partition(".")[0])
+    return replace(method, opt=_with_field(method.opt, field, value))
+
+
+def _with_field(config: Any, path: str, value: Any) -> Any:
+    """Return a frozen configuration with a field, or a field of a part, replaced."""
+    kind = type(config).__name__
+    name, dot, rest = path.partition(".")
+    old = getattr(config, one_of(_names(config), f"field of {kind}", name))
+    if dot:
+        if not _is_part(old):
+            raise ValueError(f"{name!r} of {kind} is {old!r}, which has no fields")
+        return replace(config, **{name: _with_field(old, rest, value)})
+    if _is_part(old) and value is not None:
+        own = ", ".join(f"{name}.{field}" for field in _names(old)) or "none"
+        raise ValueError(f"{name!r} of {kind} is a {type(old).__name__}; its own fields: {own}")
+    what, kinds = FITTING.get(type(old), ("", (type(value),)))
+    if type(value) not in kinds:
+        raise ValueError(f"{name!r} of {kind} must be {what}, got {value!r}")
+    return replace(config, **{name: value})
+
+
+def _names(config: Any) -> list[str]:
+    return [field.name for field in fields(config)]
+
+
+def _is_part(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, type)

@@ -1,0 +1,369 @@
+"""A race in a folder: its order, what it keeps, how it goes on, and what it refuses."""
+
+import itertools
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import minihf as hf
+from minihf import cli
+from minihf.experiments import race as racing
+from minihf.experiments.conditions import conditions_of, described
+from minihf.experiments.experiment import Experiment
+from minihf.experiments.machine import THREADS
+from minihf.experiments.methods import METHODS
+from minihf.experiments.tasks import TASKS
+from minihf.optim import Adam
+
+WORDS = ("adam", "sgd:lr=0.1")
+TURNS = [("Adam", 0), ("SGD, lr=0.1", 0), ("Adam", 1), ("SGD, lr=0.1", 1)]
+LOGS = ["adam-0.jsonl", "adam-1.jsonl", "sgd,lr=0.1-0.jsonl", "sgd,lr=0.1-1.jsonl"]
+FIGURES = ["race.png", "race.svg"]
+
+
+@pytest.fixture
+def race(monkeypatch, tmp_path):
+    """Race two methods on the digits from two seeds, on a clock that ticks, without drawing."""
+    ticks = itertools.count()
+    monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(racing, "draw_race", lambda *arguments: None)
+    monkeypatch.setattr(racing, "write_figure", lambda figure, path: path.write_text("drawn"))
+
+    def run(out=tmp_path / "race", words=WORDS, seeds=(0, 1), budget=None, **options):
+        task = options.pop("task", "classifier-digits")
+        return racing.race(
+            task, words, seeds, budget or {"updates": 4}, out, progress=False, **options
+        )
+
+    return run
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Note who trains, in order; ``trained.stop_at(n)`` lets the nth raise what Ctrl-C raises."""
+
+    class Trained(list):
+        limit = None
+
+        def stop_at(self, n):
+            self.limit = n
+
+    train, noted = Experiment.train, Trained()
+
+    def note(self, method, budget, seed, **options):
+        if len(noted) + 1 == noted.limit:
+            train(self, method, {"updates": 1}, seed, **options)        # half of a log is there
+            raise KeyboardInterrupt
+        noted.append((method.label, seed))
+        return train(self, method, budget, seed, **options)
+
+    monkeypatch.setattr(Experiment, "train", note)
+    return noted
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+# Equal conditions ---------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("backend")
+def test_all_methods_take_their_turn_with_a_seed_and_begin_at_the_same_point(
+    race, trained, tmp_path
+):
+    runs = race()
+    assert trained == TURNS
+    assert list(runs) == list(WORDS)
+    starts = [{seeds[seed].records[0]["train"] for seeds in runs.values()} for seed in (0, 1)]
+    assert [len(start) for start in starts] == [1, 1]
+    assert starts[0] != starts[1]
+    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+    for word, seeds in runs.items():
+        assert {history.ended for history in seeds.values()} == {"4 updates"}
+        assert word in (tmp_path / "race" / "table.md").read_text()
+
+
+def test_nobody_trains_in_the_rehearsal(race, monkeypatch):
+    """It makes one update, on few cases, and the race begins anew."""
+    seen = []
+    step = Adam.step
+
+    def note(self, net, loss, params, state, batch):
+        seen.append((state.update, len(batch[0])))
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(Adam, "step", note)
+    race(words=["adam"], seeds=[0])
+    assert seen == [(0, 64), (0, 128), (1, 128), (2, 128), (3, 128)]
+
+
+def test_what_the_race_is_stands_in_its_folder(race, tmp_path):
+    race()
+    held = json.loads((tmp_path / "race" / "race.json").read_text())
+    assert held["task"] == "classifier-digits"
+    assert held["budget"] == "4 updates"
+    assert held["seeds"] == [0, 1]
+    assert held["methods"] == {
+        "adam": "Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-08, l2=0.0), batch 128",
+        "sgd:lr=0.1": "SGD(lr=0.1, momentum=0.9, nesterov=False, l2=0.0), batch 128",
+    }
+    assert held["numpy"] == np.__version__
+    assert held["backend"] == "numpy"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_settings_are_described_alike_in_every_process(name):
+    for method in TASKS[name].methods.values():
+        assert "0x" not in described(method)
+        assert described(method).startswith(type(method.opt).__name__)
+
+
+# Going on -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_an_interrupted_race_goes_on_to_what_it_would_have_been(n, race, trained, tmp_path):
+    race(out=tmp_path / "whole")
+    trained.clear()
+    trained.stop_at(n)
+    with pytest.raises(KeyboardInterrupt):
+        race()
+    complete = {path for path in files(tmp_path / "race") if path.endswith(".jsonl")}
+    assert len(complete) == n - 1 == len(trained)
+    assert files(tmp_path / "race") == sorted([*complete, "race.json"])       # and nothing half
+    trained.clear()
+    trained.stop_at(None)
+    race()
+    assert trained == TURNS[n - 1 :]
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
+
+
+def test_ctrl_c_finishes_the_update_and_leaves_the_complete_runs(race, monkeypatch, tmp_path):
+    step = hf.SGD.step
+
+    def interrupt(self, net, loss, params, state, batch):
+        if len(batch[0]) == 128 and state.update == 2:                       # not the rehearsal
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(hf.SGD, "step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        race()
+    assert files(tmp_path / "race") == ["adam-0.jsonl", "race.json"]
+
+
+@pytest.mark.parametrize("keep", [0, 0.5, 0.99])
+def test_a_half_written_log_is_no_run_even_under_its_last_name(keep, race, trained, tmp_path):
+    race()
+    whole = texts(tmp_path / "race")
+    log = tmp_path / "race" / "adam-1.jsonl"
+    log.write_text(whole[log.name][: int(keep * len(whole[log.name]))])
+    trained.clear()
+    race()
+    assert trained == [("Adam", 1)]
+    assert texts(tmp_path / "race") == whole
+
+
+def test_a_log_without_its_last_record_is_no_run(race, trained, tmp_path):
+    race()
+    log = tmp_path / "race" / "adam-1.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    trained.clear()
+    race()
+    assert trained == [("Adam", 1)]
+
+
+def test_more_methods_and_seeds_go_on_and_fewer_show_those(race, trained, tmp_path):
+    race(words=["adam"], seeds=[0])
+    trained.clear()
+    race(words=["minihf", "adam"], seeds=[0, 5])
+    assert trained == [("minihf", 0), ("minihf", 5), ("Adam", 5)]
+    runs = race(words=["minihf"], seeds=[5])
+    assert len(trained) == 3
+    assert {word: list(seeds) for word, seeds in runs.items()} == {"minihf": [5]}
+    table = (tmp_path / "race" / "table.md").read_text()
+    assert "Seeds 5;" in table
+    assert "adam" not in table
+    held = json.loads((tmp_path / "race" / "race.json").read_text())
+    assert held["seeds"] == [0, 5]
+    assert list(held["methods"]) == ["adam", "minihf"]
+
+
+def test_a_run_that_gave_up_is_a_result_and_is_not_made_again(race, trained, tmp_path):
+    words, budget = ["sgd:lr=1e38", "adam"], {"updates": 30}
+    race(words=words, seeds=[0], budget=budget)
+    trained.clear()
+    runs = race(words=words, seeds=[0], budget=budget)
+    assert trained == []
+    assert runs["sgd:lr=1e38"][0].ended.startswith("gave up after 10 rejected")
+    said = (tmp_path / "race" / "table.md").read_text().splitlines()[-1]
+    assert said.startswith("sgd:lr=1e38, seed 0: gave up after 10 rejected")
+
+
+# Refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"budget": {"updates": 5}}, "budget '4 updates' there and '5 updates' here;"),
+        ({"budget": {"seconds": 4}}, "budget '4 updates' there and '4 seconds' here;"),
+        ({"task": "temporal-order"}, "task 'classifier-digits' there and 'temporal-order' here; d"),
+    ],
+)
+def test_other_conditions_are_refused_in_one_line_that_names_them(
+    change, message, race, trained, tmp_path
+):
+    race()
+    before = texts(tmp_path / "race")
+    trained.clear()
+    with pytest.raises(ValueError, match=r"race\.json' is of a race under other") as refusal:
+        race(**change)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert trained == []
+    assert texts(tmp_path / "race") == before
+
+
+def test_another_number_of_threads_is_another_condition(race, monkeypatch):
+    for threads in ("1", "2"):
+        for name in THREADS:
+            monkeypatch.setenv(name, threads)
+        if threads == "1":
+            race()
+    with pytest.raises(ValueError, match=r"threads '1 threads by .*' there and '2 threads by"):
+        race()
+
+
+def test_a_method_whose_settings_have_changed_is_another_one(race, monkeypatch):
+    race()
+    monkeypatch.setitem(METHODS, "adam", replace(METHODS["adam"], opt=Adam(lr=0.5)))
+    with pytest.raises(ValueError, match="other conditions: other settings of 'adam'; make"):
+        race()
+
+
+def test_data_that_have_changed_under_the_same_name_are_other_data():
+    experiment = Experiment.of(TASKS["classifier-digits"])
+    x = experiment.data.x_test.copy()
+    x[7, 7] += 0.5
+    other = replace(experiment, data=replace(experiment.data, x_test=x))
+    found, changed = (conditions_of(e, "digits", {"updates": 1}) for e in (experiment, other))
+    assert {name for name in found if found[name] != changed[name]} == {"data_sha256"}
+
+
+def test_logs_of_unknown_conditions_are_refused(race, tmp_path):
+    race()
+    (tmp_path / "race" / "race.json").unlink()
+    with pytest.raises(ValueError, match="has logs, but no race"):
+        race()
+    race(words=["minihf"], seeds=[0])                            # no log of this race is there
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not JSON"), ("[]", "is not of a race"), ("{}", "not of a race")]
+)
+def test_a_spoilt_record_is_one_line(text, message, race, tmp_path):
+    (tmp_path / "race").mkdir()
+    (tmp_path / "race" / "race.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        race()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("martens_sutskever2011", "the network marks no hidden states"),      # says its first step
+        ("chan_szeto1999:solver.max_size=9", "and Cholesky takes 9 at most"),          # says `init`
+    ],
+)
+def test_a_method_that_cannot_take_part_stops_the_race_before_it_begins(
+    word, message, race, trained, tmp_path
+):
+    with pytest.raises(ValueError, match=f"^method '{word}' cannot take part: .*{message}"):
+        race(words=["adam", word])
+    assert trained == []
+    assert files(tmp_path) == []
+
+
+# The command --------------------------------------------------------------------------------
+
+COMMAND = ["race", "classifier-digits", "--quiet"]
+
+
+def test_the_command_leaves_logs_table_and_figure(tmp_path, capsys):
+    words = [*COMMAND, "--methods", "adam,minihf", "--seconds", "0.02", "--seeds", "0,1"]
+    out = tmp_path / "new" / "race"
+    assert cli.main([*words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "4 runs of 0.02 seconds; 0 of them done before" in printed
+    assert printed.splitlines()[-1] == f"logs, table.md, race.png and race.svg: {out}"
+    table = [line for line in printed.splitlines() if line.startswith("|")]
+    assert "\n".join(table) in (out / "table.md").read_text()
+    assert (out / "race.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "race.svg").read_text()
+
+
+def test_an_interruption_is_exit_code_one_and_says_how_to_go_on(race, trained, tmp_path, capsys):
+    trained.stop_at(2)
+    words = [*COMMAND, "--updates", "2", "--seeds", "0", "--out", str(tmp_path / "race")]
+    assert cli.main(words) == 1
+    assert capsys.readouterr().err == (
+        f"minihf: interrupted; complete runs are in '{tmp_path}/race': the same command goes on\n"
+    )
+    trained.stop_at(None)
+    assert cli.main(words) == 0
+    assert "2 runs of 2 updates; 1 of them done before" in capsys.readouterr().out
+
+
+def test_the_folder_is_named_after_the_task(race, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*COMMAND, "--updates", "1", "--seeds", "0", "--target", "0.5"]) == 0
+    assert files(tmp_path / "runs" / "race-classifier-digits")
+    assert "seconds to 0.5" in capsys.readouterr().out
+
+
+def test_other_conditions_are_exit_code_one(race, tmp_path, capsys):
+    words = [*COMMAND, "--seeds", "0", "--methods", "sgd", "--out", str(tmp_path)]
+    assert cli.main([*words, "--updates", "1"]) == 0
+    assert cli.main([*words, "--updates", "2"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "budget '1 updates' there and '2 updates' here" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["race"], "required: TASK"),
+        (["race", "digits"], "unknown task 'digits'"),
+        ([*COMMAND, "--methods", "adam,adma"], "did you mean 'adam'?"),
+        ([*COMMAND, "--methods", "adam:lrr=1"], "unknown field of Adam 'lrr'; known: lr, beta1"),
+        ([*COMMAND, "--methods", "sgd,sgd"], "a method is named twice in 'sgd,sgd'"),
+        ([*COMMAND, "--seeds", "1,1"], "a seed is named twice in '1,1'"),
+        ([*COMMAND, "--seeds", "1,x"], "expected a whole number of 0 or more, got 'x'"),
+        ([*COMMAND, "--seconds", "1", "--updates", "1"], "not allowed with argument"),
+        ([*COMMAND, "--updates", "1.5"], "expected a whole number of 1 or more, got '1.5'"),
+        ([*COMMAND, "--target", "-1"], "expected a positive number"),
+    ],
+)
+def test_a_wrong_word_is_exit_code_two(words, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_help_says_what_there_is_and_how_to_vary_it(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["race", "--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in (*METHODS, *TASKS, "adam:lr=5e-4:batch=512"))

@@ -1,0 +1,66 @@
+"""The table of a race, on histories whose medians are known."""
+
+import math
+
+from minihf.experiments.tables import table
+
+
+def rows_of(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(line) for line in lines}) == 1                     # the columns line up
+    head, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+
+
+def race(made_up):
+    return {
+        "adam": {
+            0: made_up([(0, 8.0), (9, 4.0)], updates=200, products=0),
+            1: made_up([(0, 8.0), (9, 5.0)], updates=300, products=0),
+            2: made_up([(0, 8.0), (9, 4.5)], updates=210, products=0),
+        },
+        "minihf": {
+            seed: made_up([(0, 8.0), (seed + 1, 4.25), (9, 1.0)], updates=3) for seed in range(3)
+        },
+    }
+
+
+def test_a_row_has_the_medians_and_ranges_of_a_method(made_up):
+    rows = rows_of(table(race(made_up)))
+    assert rows == {
+        "adam": {
+            "method": "adam", "train error": "4.5 (4 to 5)", "test error": "9 (8 to 10)",
+            "seconds to 4.5": "9 (9 to –)", "updates": "1,890", "products": "0",
+            "data passes": "18", "seconds": "9",
+        },
+        "minihf": {
+            "method": "minihf", "train error": "1", "test error": "2",
+            "seconds to 4.5": "2 (1 to 3)", "updates": "27", "products": "900",
+            "data passes": "18", "seconds": "9",
+        },
+    }  # fmt: skip
+
+
+def test_a_target_of_ones_own_replaces_the_column(made_up):
+    rows = rows_of(table(race(made_up), target=0.5))
+    assert [row["seconds to 0.5"] for row in rows.values()] == ["–", "–"]
+
+
+def test_a_single_run_has_neither_ranges_nor_a_target_nor_notes(made_up):
+    text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)])}})
+    assert "seconds to" not in text
+    assert "(" not in text
+    assert all(line.startswith("|") for line in text.splitlines())
+
+
+def test_a_run_that_ended_early_is_named_with_the_reason(made_up):
+    runs = race(made_up)
+    runs["minihf"][1].ended = "gave up after 10 rejected updates in a row: NaN"
+    assert table(runs).splitlines()[-1] == (
+        "minihf, seed 1: gave up after 10 rejected updates in a row: NaN."
+    )
+
+
+def test_an_error_that_is_no_number_shows_as_infinite(made_up):
+    runs = {"adam": {0: made_up([(0, 8.0), (9, math.nan)]), 1: made_up([(0, 8.0), (9, 2.0)])}}
+    assert rows_of(table(runs))["adam"]["train error"] == "inf (2 to inf)"

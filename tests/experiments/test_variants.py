@@ -1,0 +1,90 @@
+"""Methods with settings of one's own, in a word."""
+
+from dataclasses import replace
+
+import pytest
+
+from minihf.experiments.methods import METHODS
+from minihf.experiments.tasks import TASKS
+from minihf.experiments.variants import variant
+from minihf.optim import papers
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_bare_name_is_the_method_itself(name):
+    assert variant(METHODS, name) == METHODS[name]
+
+
+def test_only_what_the_word_says_is_changed():
+    adam, house = METHODS["adam"], METHODS["minihf"]
+    assert variant(METHODS, "adam:lr=2e-3:batch=512") == replace(
+        adam, label="Adam, lr=2e-3, batch=512", opt=replace(adam.opt, lr=2e-3), batch_size=512
+    )
+    deep = variant(METHODS, "minihf:solver.max_iters=3:damping.initial=1").opt
+    assert deep == replace(
+        house.opt,
+        solver=replace(house.opt.solver, max_iters=3),
+        damping=replace(house.opt.damping, initial=1.0),
+    )
+    deeper = variant(METHODS, "minihf:solver.stop.tolerance=0.1").opt
+    assert deeper.solver.stop == replace(house.opt.solver.stop, tolerance=0.1)
+
+
+@pytest.mark.parametrize(
+    ("word", "field", "value"),
+    [
+        ("sgd:nesterov=true", "nesterov", True),
+        ("minihf:blocks=network", "blocks", "network"),
+        ("minihf:blocks='network'", "blocks", "network"),
+        ("minihf:preconditioner=none", "preconditioner", None),
+        ("chan_szeto1999:blocks=param", "blocks", "param"),
+        ("adam:lr=1", "lr", 1.0),
+    ],
+)
+def test_a_value_is_a_number_a_truth_value_none_or_a_name(word, field, value):
+    found = getattr(variant(METHODS, word).opt, field)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_batch_of_none_is_all_cases():
+    assert variant(METHODS, "minihf:batch=none").batch_size is None
+
+
+def test_a_tasks_own_settings_are_what_is_changed():
+    methods = TASKS["autoencoder-mnist"].methods
+    assert variant(methods, "zhang2017:blocks=network").opt == papers.zhang2017("network")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("adma:lr=1", r"unknown method 'adma'; known: .*did you mean 'adam'\?"),
+        ("adam:lrr=1", r"'adam:lrr=1': unknown field of Adam 'lrr'; known: lr, .*l2, batch \(did"),
+        ("adam:batch.x=1", "unknown field of Adam 'batch'; known: lr"),
+        ("minihf:solver.iters=1", "unknown field of ConjugateGradients 'iters'; known: max_iters,"),
+        ("minihf:solver=3", "'solver' of HessianFree is a ConjugateGradients; its own fields: "
+         "solver.max_iters, solver.stop"),
+        ("adam:lr.x=3", "'lr' of Adam is 0.001, which has no fields"),
+        ("adam:lr=fast", "'lr' of Adam must be a number, got 'fast'"),
+        ("adam:lr=true", "'lr' of Adam must be a number, got True"),
+        ("adam:lr=nan", "'lr' of Adam must be a number"),
+        ("adam:lr=inf", "'lr' of Adam must be a number"),
+        ("adam:lr=-1", "Adam: lr must be positive, got -1.0"),
+        ("sgd:nesterov=1", "'nesterov' of SGD must be true or false, got 1"),
+        ("minihf:solver.max_iters=1.5", "must be a whole number, got 1.5"),
+        ("minihf:update=7", "'update' of HessianFree must be a name, got 7"),
+        ("minihf:update=both", "update must be 'simultaneous' or 'sequential', got 'both'"),
+        ("minihf:solver=none", "HessianFree: solver is None"),
+        ("adam:batch=0", "batch must be a whole number, or none for all cases; got 0"),
+        ("adam:batch=many", "got 'many'"),
+        ("adam:lr", "expected NAME:FIELD=VALUE such as 'adam:lr=5e-4', got 'adam:lr'"),
+        ("adam:=1", "expected NAME:FIELD=VALUE"),
+        ("adam:lr=", "expected NAME:FIELD=VALUE"),
+        ("minihf:blocks=../x", "'../x' is neither a number nor true, false, none or a name"),
+    ],
+)  # fmt: skip
+def test_a_word_that_cannot_be_is_one_line_that_says_what_can(word, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        variant(METHODS, word)
+    assert "\n" not in str(refusal.value)
