@@ -37,7 +37,7 @@ from minihf.curvature.operator import CurvatureOperator
 from minihf.partition import Block
 from minihf.tape import Linearization
 
-__all__ = ["PCH", "AveragedPCH"]
+__all__ = ["MODES", "PCH", "AveragedPCH"]
 
 MODES: Mapping[str, Callable[[Array], Array]] = {
     "identity": lambda numbers: numbers,
@@ -45,6 +45,7 @@ MODES: Mapping[str, Callable[[Array], Array]] = {
     "clip": lambda numbers: array_module(numbers).maximum(numbers, 0),
     "zero": lambda numbers: array_module(numbers).zeros_like(numbers),
 }
+"""mod, by its name."""
 
 
 class PCH(CurvatureOperator):

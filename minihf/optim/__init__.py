@@ -2,6 +2,7 @@
 
 from minihf.optim import papers
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients, PreconditionerOnly
+from minihf.optim.curvatures import PositiveCurvature
 from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import HessianFree
@@ -25,6 +26,7 @@ __all__ = [
     "Jacobi",
     "Kronecker",
     "LevenbergMarquardt",
+    "PositiveCurvature",
     "PreconditionerOnly",
     "Prefix",
     "Report",

@@ -37,6 +37,7 @@ from minihf.optim.batches import (
     with_noise,
 )
 from minihf.optim.block_solvers import BlockSolver, ConjugateGradients, must_be_solvable
+from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
 from minihf.optim.orders import ORDERS
@@ -54,7 +55,7 @@ from minihf.tape import linearize
 __all__ = ["HessianFree", "HessianFreeState"]
 
 PARTS = {
-    "curvature": ("product", "hf.GGN, or partial(hf.PCH, mode='clip')"),
+    "curvature": ("__call__", "hf.GGN, or PositiveCurvature('clip')"),
     "solver": ("__call__", "ConjugateGradients()"),
     "preconditioner": ("__call__", "Kronecker(), or None"),
     "damping": ("update", "Constant(0.1)"),
@@ -107,8 +108,8 @@ class HessianFree:
     ----------
     blocks : what `Partition.of` takes
         ``"network"`` (classical), ``"layer"``, ``"param"``, or block name to glob(s).
-    curvature : type of CurvatureOperator
-        `GGN`, `Hessian` or `PCH`; with settings, as a partial: ``partial(PCH, mode="clip")``.
+    curvature : Curvature
+        `GGN`, `Hessian` or `PCH`, the type itself; or, with settings, `PositiveCurvature`.
     solver : BlockSolver
         `ConjugateGradients`, `PreconditionerOnly` or `Cholesky`.
     preconditioner : Preconditioner, optional
@@ -164,7 +165,7 @@ class HessianFree:
     """
 
     blocks: Any = "layer"
-    curvature: Callable[..., CurvatureOperator] = GGN
+    curvature: Curvature = GGN
     solver: BlockSolver = field(default_factory=lambda: ConjugateGradients(1, warm_start=0.0))
     preconditioner: Preconditioner | None = field(default_factory=Kronecker)
     damping: Damping = field(
@@ -189,7 +190,7 @@ class HessianFree:
                 f"got {self.update!r}"
             )
         for name, (method, example) in PARTS.items():
-            must_be_a_part(self, name, method, example, a_type=name == "curvature")
+            must_be_a_part(self, name, method, example, "product" if name == "curvature" else "")
         if self.structural is not None and (self.damping.per_block or self.curvature is not GGN):
             raise ValueError(
                 "HessianFree: structural damping goes with curvature=hf.GGN, and a damping that is "

@@ -6,11 +6,11 @@ reading" is not verified against the paper's text.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from minihf.curvature import GGN, PCH, AveragedPCH
+from minihf.curvature import GGN
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients
+from minihf.optim.curvatures import PositiveCurvature
 from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import SquaredGradients
@@ -190,7 +190,7 @@ def chen2018(
     """
     return HessianFree(
         blocks=blocks,
-        curvature=partial(AveragedPCH if averaged else PCH, mode=mode),        # (4), or (2)
+        curvature=PositiveCurvature(mode, averaged),                           # (4), or (2)
         solver=ConjugateGradients(max_iters, RelativeResidual(tolerance), warm_start=0.0),
         preconditioner=None,
         damping=ConvexMix(a),                                                  # (1 - a) C + a I

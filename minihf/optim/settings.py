@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from typing import Any
 
 __all__ = ["must_be_a_part", "settle"]
@@ -47,24 +46,25 @@ def settle(config: Any, **ranges: str) -> None:
             raise ValueError(f"{kind}: {name} must be {wanted}, got {getattr(config, name)}")
 
 
-def must_be_a_part(config: Any, name: str, method: str, example: str, a_type: bool) -> None:
-    """Refuse a part that has not the method it is there for.
+def must_be_a_part(
+    config: Any, name: str, method: str, example: str, of_a_type: str = ""
+) -> None:
+    """Refuse a part without the method that it is there for.
 
-    A part is an object, or a type where the configuration makes the object itself; a type may come
-    with settings, as a `functools.partial`. None will do where the example says so.
+    None will do where the example says so; a type only where objects of it are asked for a method
+    `of_a_type`.
 
     Raises
     ------
     TypeError
-        With the field's name, what stands there, and an example of what might.
+        With the part's name, what stands there, and an example of what might.
     """
-    given = part = getattr(config, name)
+    part = getattr(config, name)
     if part is None and example.endswith("None"):
         return
-    if isinstance(part, partial):
-        part = part.func
-    if isinstance(part, type) is not a_type or not hasattr(part, method):
+    wanted = of_a_type if isinstance(part, type) else method
+    if not wanted or not hasattr(part, wanted):
         raise TypeError(
-            f"{type(config).__name__}: {name} is {given!r}; expected something like {example}, "
-            f"with a method {method!r}"
+            f"{type(config).__name__}: {name} is {part!r}; expected something like {example}, "
+            f"with a method {wanted or method!r}"
         )

@@ -1,7 +1,5 @@
 """What a composition cannot treat is refused before an update, as the update would refuse it."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 
@@ -33,10 +31,6 @@ REFUSED = {
     "no hidden states": (
         hf.papers.martens_sutskever2011(), SMALL, hf.SquaredError(), ValueError,
         "marks no hidden states",
-    ),
-    "an unknown mode": (
-        hf.HessianFree(curvature=partial(hf.PCH, mode="absolute")), SMALL, hf.SquaredError(),
-        ValueError, "unknown mode 'absolute'",
     ),
     "blocks of other names": (
         hf.papers.zhang2017({"all": "encoder.*"}), SMALL, hf.SquaredError(), ValueError,

@@ -1,7 +1,6 @@
 """Settings: plain floats, whatever they were given as, and refused outside of their ranges."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from minihf.optim import (
     Jacobi,
     Kronecker,
     LevenbergMarquardt,
+    PositiveCurvature,
     Prefix,
     SquaredGradients,
     Subspace,
@@ -84,7 +84,8 @@ def arrays_in(state):
         (lambda: hf.HessianFree(solver=ConjugateGradients), "solver is <class .* Conjugate.*Grad"),
         (lambda: hf.HessianFree(curvature="ggn"), "curvature is 'ggn'; expected .* hf.GGN"),
         (lambda: hf.HessianFree(curvature=hf.Adam), "curvature is <class .*Adam'>; expected .* hf"),
-        (lambda: hf.HessianFree(curvature=partial(hf.fit)), r"curvature is functools\.partial\("),
+        (lambda: hf.HessianFree(curvature=0.1), "curvature is 0.1; expected .* PositiveCurvature"),
+        (lambda: PositiveCurvature("absolute"), "mode must be one of identity, abs, .*'absolute'"),
         (lambda: hf.HessianFree(curvature=None), "curvature is None; expected .* hf.GGN"),
         (lambda: hf.HessianFree(damping=None), "damping is None; expected .* Constant"),
     ],
