@@ -1,15 +1,15 @@
 """Polyak averaging: the mean of the parameters over the last part of a run.
 
-Near a minimum, updates from batches wander around it, and the mean of where they have been is closer
-than any of them. With t updates made and a share s of them to look back at,
+Near a minimum, updates from batches wander around it, and the mean of where they have been is
+closer than any of them. With t updates made and a share s of them to look back at,
 
     mean += (theta - mean) / (s t)          once s t > 1; before, mean = theta
 
 is a mean whose weights fade over the last s t updates: a window that grows with the run, so that it
 follows closely at first and averages much later.
 
-B. T. Polyak & A. B. Juditsky, SIAM J. Control Optim. 30 (1992); Martens & Grosse, ICML 2015, section
-13, use a mean of fixed length. Called by `minihf.fit`.
+B. T. Polyak & A. B. Juditsky, SIAM J. Control Optim. 30 (1992). Martens & Grosse, ICML 2015, use a
+mean of fixed length. Called by `minihf.fit`.
 """
 
 from __future__ import annotations

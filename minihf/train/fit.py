@@ -105,8 +105,8 @@ def fit(
     Returns
     -------
     History
-        With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the update at
-        hand and returns likewise.
+        With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the
+        update at hand and returns likewise.
 
     Raises
     ------
