@@ -201,7 +201,7 @@ def _tasks_and_methods() -> str:
     """Return what the end of a help says."""
     return (
         f"Methods: {', '.join(known_methods())}; with settings of your own as "
-        "NAME:FIELD=VALUE, such as adam:lr=5e-4:batch=512 or minihf:solver.max_iters=3. "
+        "NAME:FIELD=VALUE, such as adam:lr=5e-4:batch=512 or zhang2017:solver.max_iters=3. "
         "Tasks: " + "; ".join(f"{name}: {task}" for name, task in task_summaries().items())
     )
 

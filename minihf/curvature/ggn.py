@@ -68,9 +68,9 @@ class GGN(CurvatureOperator):
         HJ = [self._H_L(R.reshape(self.lin.output.shape)).reshape(-1) for R in J.T]
         return gemm(array_module(J).stack(HJ), J), (walks + 1) // 2
 
-    def quadratic_form(self, v: Array) -> Array:
-        """Return v' G v = (J v)' H_L (J v) for the whole G: half a product."""
-        Rz = self.lin.jvp(v)
+    def quadratic_form(self, v: Array, block: Block | None = None) -> Array:
+        """Return v' G v = (J v)' H_L (J v) for the whole G, or for one block: half a product."""
+        Rz = self.lin.jvp(v, block)
         return (Rz * self._H_L(Rz)).sum()
 
     def gram(self, vectors: Sequence[Array]) -> Array:

@@ -170,21 +170,22 @@ class KroneckerFactors:
             S[name] = _inverse(self.S[name], root / pi)
         return replace(self, A=A, S=S)
 
-    def block(self, block: Block) -> KroneckerBlock:
-        """Return the part that belongs to a block, ``partition[name]``, as an operator."""
-        return KroneckerBlock(self, block)
+    def block(self, block: Block, scale: float = 1.0) -> KroneckerBlock:
+        """Return the part that belongs to a block, ``partition[name]``, times a number."""
+        return KroneckerBlock(self, block, scale)
 
 
 class KroneckerBlock:
-    """P (A (x) S) P' for the coordinates P of a block: ``M @ r`` on the block's own vector.
+    """scale P (A (x) S) P' for the coordinates P of a block: ``M @ r`` on the block's own vector.
 
     A block may hold several layers: A (x) S is block-diagonal in them. Of a layer that a block
     holds in part, the rest is taken as zero, and the operator is a principal submatrix, which is
     symmetric and positive definite as the whole is.
     """
 
-    def __init__(self, factors: KroneckerFactors, block: Block) -> None:
+    def __init__(self, factors: KroneckerFactors, block: Block, scale: float = 1.0) -> None:
         self.factors, self.of, self.shape = factors, block, (block.size, block.size)
+        self.scale = scale
         pieces = {piece.name: piece for piece in block.pieces}
         self._parts: list[tuple[str, Stack, dict[str, Piece]]] = []
         for key, stack in factors.stacks.items():
@@ -193,7 +194,7 @@ class KroneckerBlock:
                 self._parts.append((key, stack, mine))
 
     def __matmul__(self, r: Array) -> Array:
-        out = r.copy()
+        out = self.scale * r
         for key, stack, pieces in self._parts:
             A, S = self.factors.A[key], self.factors.S[key]
             arrays = {name: piece.spread(r) for name, piece in pieces.items()}
@@ -203,7 +204,7 @@ class KroneckerBlock:
             product = gemm(gemm(A, stack.matrix(arrays)), S)                       # (3)
             for name, array in stack.arrays(product).items():
                 if name in pieces:
-                    out[pieces[name].within] = pieces[name].gather(array)
+                    out[pieces[name].within] = self.scale * pieces[name].gather(array)
         return out
 
 

@@ -50,9 +50,13 @@ class CurvatureOperator:
         """Multiply one diagonal block with the block's own vector. What a subclass states."""
         raise NotImplementedError
 
-    def quadratic_form(self, v: Array) -> Array:
-        """Return v' C v for the whole matrix C, its off-diagonal blocks included: one product."""
-        return (v * self._whole(v)).sum()
+    def quadratic_form(self, v: Array, block: Block | None = None) -> Array:
+        """Return v' C v for the whole matrix C, off-diagonal blocks included, or for one block.
+
+        One product; half of one where C is J' H_L J.
+        """
+        Cv = self._whole(v) if block is None else self.product(v, block)
+        return (v * Cv).sum()
 
     def gram(self, vectors: Sequence[Array]) -> Array:
         """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C: k products."""
@@ -103,6 +107,10 @@ class BlockOperator:
     def __matmul__(self, v: Array) -> Array:
         _must_fit(self, v)
         return self.whole.product(v, self.of)
+
+    def quadratic_form(self, v: Array) -> Array:
+        """Return v' C_b v."""
+        return self.whole.quadratic_form(v, self.of)
 
     def to_dense(self, limit: int = DENSE_LIMIT) -> Array:
         """Write the block down, column by column. Refuses more than `limit` columns."""

@@ -96,8 +96,10 @@ class StructuralGGN(GGN):
         """Write a block down, column by column."""
         return CurvatureOperator.written(self, block)
 
-    def quadratic_form(self, v: Array) -> Array:
-        """Return v' D v for the whole D: half a product."""
+    def quadratic_form(self, v: Array, block: Block | None = None) -> Array:
+        """Return v' D v for the whole D: half a product; or for one block."""
+        if block is not None:
+            return CurvatureOperator.quadratic_form(self, v, block)
         return self.gram([v])[0, 0]
 
     def gram(self, vectors: Sequence[Array]) -> Array:

@@ -37,7 +37,7 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
-    "minihf": Method("minihf", HessianFree(), batch_size=500),
+    "minihf": Method("minihf", HessianFree(), batch_size=1000, averaging=0.05),
     "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(), batch_size=2048),
     "martens2010": Method("HF (martens2010)", papers.martens2010(lam=1.0), batch_size=2048),
     "martens_sutskever2011": Method(

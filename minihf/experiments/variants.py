@@ -3,9 +3,9 @@
     name[:field=value]...
 
 A field is one of the optimizer's; one of a part of it, by a dotted path (``solver.max_iters``);
-``batch``, the cases per update; or ``averaging``, a share of the run. A value is a number, ``true``,
-``false``, ``none`` or a name. For a part it is the name of another one, as `minihf.optim` has it:
-``solver=PreconditionerOnly``. Called by the runner, the race and the command line.
+``batch``, the cases per update; or ``averaging``, a share of the run. A value is a number,
+``true``, ``false``, ``none`` or a name. For a part it is the name of another one, as `minihf.optim`
+has it: ``solver=PreconditionerOnly``. Called by the runner, the race and the command line.
 """
 
 from __future__ import annotations

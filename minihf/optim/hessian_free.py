@@ -36,7 +36,7 @@ from minihf.optim.batches import (
     rows,
     with_noise,
 )
-from minihf.optim.block_solvers import BlockSolver, ConjugateGradients, must_be_solvable
+from minihf.optim.block_solvers import BlockSolver, PreconditionerOnly, must_be_solvable
 from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
@@ -144,17 +144,15 @@ class HessianFree:
     -----
     A number, of the composition or of its parts, may be a schedule (`minihf.optim.schedules`).
 
-    Without arguments it is the house method. Each layer is a block, solved by a single CG iteration
-    from zero, preconditioned by the inverse of the layer's Kronecker factors, which are averaged
-    over updates. The step is the exact minimiser of the whole damped quadratic over the sum of
-    these directions and the previous update, so that there is neither a learning rate nor a
-    momentum constant, and CG's warm start, which would be a second momentum, is off. lam follows
-    the reduction ratio on the gradient batch. It wants batches of some hundred cases: 500 is what
-    the experiments use.
+    Without arguments it is the house method. Each layer is a block, and its direction is what CG
+    would begin with: the inverse of the layer's Kronecker factors, which are averaged over updates,
+    times the gradient, as long as the exact block wants it. The step is the exact minimiser of the
+    whole damped quadratic over the sum of these directions and the previous update, so that there
+    is neither a learning rate nor a momentum constant. lam follows the reduction ratio on the
+    gradient batch. It wants batches of some hundred cases: 1,000 is what the experiments use.
 
-    More iterations make an update better and dearer. In equal time, none at all
-    (``solver=PreconditionerOnly()``) was ahead on dense autoencoders, two on an LSTM; one was
-    never far behind.
+    More CG iterations, ``solver=ConjugateGradients(2, warm_start=0.0)``, make an update a little
+    better and dearer; `docs/systems/minihf.md` has what they are worth.
 
     Memory beside what gradients and products take, in vectors (n,): parameters, solution and last
     update stay; about seven more come and go; and the preconditioner has its own.
@@ -176,13 +174,13 @@ class HessianFree:
 
     blocks: Any = "layer"
     curvature: Curvature = GGN
-    solver: BlockSolver = field(default_factory=lambda: ConjugateGradients(1, warm_start=0.0))
+    solver: BlockSolver = field(default_factory=PreconditionerOnly)
     preconditioner: Preconditioner | None = field(default_factory=Kronecker)
     damping: Damping = field(
         default_factory=lambda: LevenbergMarquardt(initial=0.1, minimum=1e-4)
     )
     step_rule: StepRule = field(default_factory=Subspace)
-    sampling: Sampling = field(default_factory=lambda: Prefix(0.5))
+    sampling: Sampling = field(default_factory=lambda: Prefix(0.25))
     l2: float = 1e-5
     rho_on: str = "gradient"
     structural: StructuralDamping | None = None
@@ -225,7 +223,7 @@ class HessianFree:
         x, y, *noise = two
         with warnings.catch_warnings(action="ignore"):  # the first update is not spared them
             C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-            self._precondition(C, state)
+            self._precondition(C, array_module(params.vector).ones_like(params.vector), state)
         if self.structural is not None:
             self.structural(C, resolved(self.damping, 0).initial)
 
@@ -308,7 +306,7 @@ class HessianFree:
             return self._reject(params, state, batch, group, old, began)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-        M, state = self._precondition(C, state)
+        M, state = self._precondition(C, g, state)
         lam = {name: state.lam[name] for name in group}
         solves, blocks = self._solve(C, g, lam, solution, M)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
@@ -359,14 +357,14 @@ class HessianFree:
         return new, new.vector - params.vector, after
 
     def _precondition(
-        self, C: CurvatureOperator, state: HessianFreeState
+        self, C: CurvatureOperator, g: Array, state: HessianFreeState
     ) -> tuple[Mapping[str, Any], HessianFreeState]:
         """Return an operator for each block, and the state with what is remembered of it."""
         if self.preconditioner is None:
             return {}, state
         shift = {name: lam + self.l2 for name, lam in state.lam.items()}
         rng = resume(state.rng)
-        M, memory = self.preconditioner(C, shift, state.memory, rng)
+        M, memory = self.preconditioner(C, g, shift, state.memory, rng)
         return M, replace(state, memory=memory, rng=rng.bit_generator.state)
 
     def _solve(

@@ -62,6 +62,10 @@ def test_products_equal_the_dense_matrix(loss, targets, seed):
     assert relative_error(G.to_dense(), dense) <= EXACT
     vGv = float(hf.to_host(v) @ dense @ hf.to_host(v))
     assert float(G.quadratic_form(v)) == pytest.approx(vGv, rel=EXACT)
+    for name, block in G.partition.items():
+        part = hf.to_host(v)[block.index]
+        form = float(G.block(name).quadratic_form(v[block.index]))
+        assert form == pytest.approx(part @ hf.to_host(G.block(name) @ v[block.index]), rel=EXACT)
 
 
 @every_loss

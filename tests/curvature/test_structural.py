@@ -80,7 +80,10 @@ def test_its_blocks_are_those_of_the_dense_matrix(net, spec):
     D = StructuralGGN(hf.linearize(net, params, x), hf.SquaredError(), y, spec, WEIGHT)
     for name, block in D.partition.items():
         at = block.index
-        assert relative_error(D.block(name).to_dense(), full[at, at]) <= EXACT
+        dense_block, v = full[at, at], np.arange(1.0, 1 + block.size)
+        assert relative_error(D.block(name).to_dense(), dense_block) <= EXACT
+        form = float(D.block(name).quadratic_form(hf.asarray(v)))
+        assert form == pytest.approx(v @ dense_block @ v, rel=EXACT)
 
 
 @every_net

@@ -151,7 +151,7 @@ def test_each_block_solves_its_damped_part_of_the_dense_system(
 
 
 def test_a_preconditioner_sees_the_whole_shift_and_works_on_its_block(problem, run):
-    def exact(C, shift, memory, rng):
+    def exact(C, g, shift, memory, rng):
         return {
             name: np.linalg.inv(C.block(name).to_dense() + shift[name] * np.eye(block.size))
             for name, block in C.partition.items()
@@ -391,7 +391,7 @@ def test_the_state_is_plain_arrays_and_numbers(make, problem, run):
 def test_a_preconditioner_is_given_what_it_returned_and_a_generator_that_goes_on(problem, run):
     seen = []
 
-    def counting(C, shift, memory, rng):
+    def counting(C, g, shift, memory, rng):
         seen.append((memory, int(rng.integers(2**62))))
         return {}, {"count": 1 if memory is None else memory["count"] + 1}
 

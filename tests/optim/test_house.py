@@ -32,7 +32,7 @@ TASKS = {
 VARIANTS = {
     "as it is": {},
     "more CG": {"solver": ConjugateGradients(3, warm_start=0.0)},
-    "no CG": {"solver": PreconditionerOnly()},
+    "uncalibrated": {"preconditioner": Kronecker(calibrate=False)},
     "damped per block": {"damping": LevenbergMarquardt(0.1, minimum=1e-4, per_block=True)},
     "lengths one by one": {"step_rule": Subspace(one_by_one=True)},
 }
@@ -59,11 +59,11 @@ def test_its_parts():
     opt = hf.HessianFree()
     assert opt.blocks == "layer"
     assert opt.curvature is hf.GGN
-    assert opt.solver == ConjugateGradients(max_iters=1, warm_start=0.0)
-    assert opt.preconditioner == Kronecker(decay=0.95, refresh=5)
+    assert opt.solver == PreconditionerOnly()
+    assert opt.preconditioner == Kronecker(decay=0.9, refresh=3, calibrate=True)
     assert opt.damping == LevenbergMarquardt(initial=0.1, minimum=1e-4)
     assert opt.step_rule == Subspace(one_by_one=False, momentum=True)
-    assert opt.sampling == Prefix(0.5)
+    assert opt.sampling == Prefix(0.25)
     assert (opt.l2, opt.rho_on) == (1e-5, "gradient")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import minihf as hf
 from minihf import ops
-from minihf.curvature import KroneckerFactors
+from minihf.curvature import KroneckerFactors, Shifted
 from minihf.optim.preconditioners import (
     Jacobi,
     Kronecker,
@@ -96,7 +96,7 @@ def test_the_preconditioner_is_a_power_of_squares_plus_shift(exponent, backend):
     partition = hf.Partition.of(lin.params, {"weights": ["W", "V"], "bias": "b"})
     squares = hf.to_host(mean_squared_gradients(lin, loss, y).vector)
     shift = {"weights": 0.25, "bias": 2.0}
-    M, memory = SquaredGradients(exponent)(hf.GGN(lin, loss, y, partition), shift, None, None)
+    M, memory = SquaredGradients(exponent)(hf.GGN(lin, loss, y, partition), None, shift, None, None)
     assert memory is None
     for name, block in partition.items():
         Mr = M[name] @ hf.asarray(np.ones(block.size))
@@ -106,7 +106,9 @@ def test_the_preconditioner_is_a_power_of_squares_plus_shift(exponent, backend):
 
 def test_a_parameter_without_gradient_or_shift_does_not_divide_by_zero():
     lin, _, y = linearized(one_bias, ["W", "V", "b", "idle"], ())
-    M, _ = SquaredGradients()(hf.GGN(lin, hf.SquaredError(), y), {"network": 0.0}, None, None)
+    M, _ = SquaredGradients()(
+        hf.GGN(lin, hf.SquaredError(), y), None, {"network": 0.0}, None, None
+    )
     assert np.isfinite(M["network"] @ np.ones(lin.params.size)).all()
 
 
@@ -171,7 +173,7 @@ def test_the_jacobi_preconditioner_divides_by_the_diagonal_plus_shift(backend):
     G = hf.GGN(lin, hf.SquaredError(), y, "param")
     rng, again = np.random.default_rng(3), np.random.default_rng(3)
     shift = {"W": 0.5, "b": 2.0}
-    M, memory = Jacobi(exponent=0.75)(G, shift, None, rng)
+    M, memory = Jacobi(exponent=0.75)(G, None, shift, None, rng)
     diagonal = hf.to_host(Jacobi().diagonal(lin, G.loss, y, again))
     assert memory is None
     for name, block in G.partition.items():
@@ -195,6 +197,10 @@ def shifts(C, shift):
     return dict.fromkeys(C.partition, shift)
 
 
+def gradient_of(C):
+    return C.lin.vjp(C.loss.grad(C.lin.output, C.y))
+
+
 def factors_of(C, rng):
     return KroneckerFactors.sampled(C.lin, C.loss, C.y, rng)
 
@@ -207,7 +213,7 @@ def test_factors_are_averaged_with_more_and_more_memory(backend):
     for t, rho in enumerate([0, 1 / 2, 2 / 3, 0.7, 0.7], start=1):
         C = curvature(t)
         before = memory
-        _, memory = rule(C, shifts(C, 0.1), memory, rng)
+        _, memory = rule(C, gradient_of(C), shifts(C, 0.1), memory, rng)
         expected = rho * expected + (1 - rho) * hf.to_host(factors_of(C, again).A["2.W"])
         np.testing.assert_allclose(hf.to_host(memory["A"]["2.W"]), expected, rtol=ROUNDING)
         assert memory["updates"] == t
@@ -218,7 +224,7 @@ def test_inverses_are_made_at_first_and_then_now_and_again():
     rule, memory, rng, made = Kronecker(refresh=3), None, np.random.default_rng(0), []
     for t in range(1, 10):
         C, before = curvature(t), memory
-        _, memory = rule(C, shifts(C, 0.1), memory, rng)
+        _, memory = rule(C, gradient_of(C), shifts(C, 0.1), memory, rng)
         if before is None or memory["inverse"] is not before["inverse"]:
             made.append(t)
             fresh = KroneckerFactors(factors_of(C, rng).stacks, memory["A"], memory["S"])
@@ -232,7 +238,8 @@ def test_every_block_gets_its_part_of_the_inverse_with_its_own_damping(backend):
     """The layer "2" lies in two blocks: the larger shift counts."""
     spec = {"first": "0.*", "weights": "2.W", "bias": "2.b"}
     C, rng, again = curvature(0, spec=spec), np.random.default_rng(0), np.random.default_rng(0)
-    M, _ = Kronecker()(C, {"first": 0.1, "weights": 0.3, "bias": 2.0}, None, rng)
+    shift = {"first": 0.1, "weights": 0.3, "bias": 2.0}
+    M, _ = Kronecker(calibrate=False)(C, gradient_of(C), shift, None, rng)
     expected = factors_of(C, again).inverse({"0.W": 0.1, "2.W": 2.0})
     for name, block in C.partition.items():
         r = hf.asarray(np.arange(1.0, 1.0 + block.size))
@@ -241,12 +248,44 @@ def test_every_block_gets_its_part_of_the_inverse_with_its_own_damping(backend):
         )
 
 
+def test_a_calibrated_step_is_the_first_one_of_cg(backend):
+    C, shift = curvature(0), {"0": 0.3, "2": 0.01}
+    g, seed = gradient_of(C), 1
+    M, memory = Kronecker()(C, g, shift, None, np.random.default_rng(seed))
+    K, _ = Kronecker(calibrate=False)(C, g, shift, None, np.random.default_rng(seed))
+    for name, block in C.partition.items():
+        g_b = g[block.index]
+        first = hf.cg(Shifted(C.block(name), shift[name]), g_b, M=K[name], max_iters=1)
+        np.testing.assert_allclose(
+            hf.to_host(M[name] @ g_b), hf.to_host(first.x), rtol=0, atol=ROUNDING
+        )
+        assert memory["inverse"]["scale"][name] != 1.0
+
+
+def test_lengths_are_measured_when_factors_are_inverted():
+    rule, memory, rng, lengths = Kronecker(refresh=2), None, np.random.default_rng(0), []
+    for t in range(1, 7):
+        C = curvature(t)
+        _, memory = rule(C, gradient_of(C), shifts(C, 0.1), memory, rng)
+        lengths.append(memory["inverse"]["scale"]["0"])
+    assert lengths[2] == lengths[1]
+    assert lengths[4] == lengths[3]
+    assert len(set(lengths)) == 4
+
+
+@pytest.mark.parametrize("g", [0.0, np.nan])
+def test_without_a_gradient_there_is_no_length_to_measure(g):
+    C, rng = curvature(0), np.random.default_rng(0)
+    _, memory = Kronecker()(C, g + 0 * gradient_of(C), shifts(C, 0.1), None, rng)
+    assert memory["inverse"]["scale"] == {"0": 1.0, "2": 1.0}
+
+
 def test_a_batch_whose_factors_are_not_finite_is_passed_over():
     rule, rng = Kronecker(), np.random.default_rng(0)
     C, broken = curvature(0), curvature(0, scale=np.nan)
-    assert rule(broken, shifts(C, 0.1), None, rng) == ({}, None)
-    _, memory = rule(C, shifts(C, 0.1), None, rng)
-    operators, same = rule(broken, shifts(C, 0.1), memory, rng)
+    assert rule(broken, gradient_of(C), shifts(C, 0.1), None, rng) == ({}, None)
+    _, memory = rule(C, gradient_of(C), shifts(C, 0.1), None, rng)
+    operators, same = rule(broken, gradient_of(C), shifts(C, 0.1), memory, rng)
     assert same is memory
     assert np.isfinite(operators["0"] @ np.ones(C.partition["0"].size)).all()
 
@@ -260,6 +299,7 @@ def test_a_parameter_without_factors_gets_the_identity_and_one_warning():
     lin = hf.linearize(net, params, rng.standard_normal((N, D)))
     C = hf.GGN(lin, hf.SquaredError(), np.zeros((N, 2)), {"layer": ["W", "b"], "scale": "scale"})
     with pytest.warns(RuntimeWarning, match="no Kronecker factors for scale: .*identity") as seen:
-        M, _ = Kronecker()(C, shifts(C, 0.1), None, rng)
+        M, memory = Kronecker()(C, gradient_of(C), shifts(C, 0.1), None, rng)
     assert len(seen) == 1
-    assert (M["scale"] @ np.array([5.0]) == 5.0).all()
+    scale = memory["inverse"]["scale"]["scale"]
+    assert (M["scale"] @ np.array([5.0]) == 5.0 * scale).all()
