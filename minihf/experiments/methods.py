@@ -31,6 +31,7 @@ METHODS: Mapping[str, Method] = {
     "martens_sutskever2011": Method(
         "structural HF (martens_sutskever2011)", papers.martens_sutskever2011(), batch_size=2048
     ),
+    "wiesler2013": Method("HF for classifiers (wiesler2013)", papers.wiesler2013()),
     "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
     "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
