@@ -10,7 +10,7 @@ The modules build on each other in this order, and so do the chapters of the boo
 
 from minihf import data, ops, optim
 from minihf.backend import asarray, device, to_host, use
-from minihf.curvature import GGN, Hessian
+from minihf.curvature import GGN, PCH, Hessian
 from minihf.layers import (
     LSTM,
     RNN,
@@ -48,6 +48,7 @@ from minihf.train import History, fit
 __all__ = [
     "GGN",
     "LSTM",
+    "PCH",
     "RNN",
     "SGD",
     "Adam",

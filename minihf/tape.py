@@ -214,10 +214,8 @@ class Linearization:
         Only uses in which every weight is a parameter itself, not a value computed from some.
         """
         kept = self.backward(u)
-        name_of = {index: name for name, index in self._leaves.items()}
         found = []
-        for node in self._tape:
-            names = [None if i is None else name_of.get(i) for i in node.inputs]
+        for node, names in self.nodes():
             weights = tuple(names[i] for i in node.op.weight_inputs)
             if weights and None not in weights and node.output in kept:
                 bias = None if node.op.bias_input is None else names[node.op.bias_input]
@@ -225,6 +223,19 @@ class Linearization:
                 split, join = (partial(f, node.residuals) for f in (node.op.split, node.op.join))
                 found.append(Factors(weights, bias, a, s, split, join))
         return found
+
+    def nodes(self) -> list[tuple[Node, tuple[str | None, ...]]]:
+        """Return the nodes that lead to the output, in order, each with the names of its inputs.
+
+        An input that is no parameter itself has None for a name.
+        """
+        name_of = {index: name for name, index in self._leaves.items()}
+        useful = self._leading_to({self._end})
+        return [
+            (node, tuple(None if i is None else name_of.get(i) for i in node.inputs))
+            for node in self._tape
+            if node.output in useful
+        ]
 
     def count_uses(self, name: str) -> int:
         """Return how many ops on the way to the output take the parameter `name` itself."""

@@ -6,11 +6,10 @@ optimizers that can handle negative curvature.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from minihf.backend import Array
-from minihf.curvature.operator import CurvatureOperator, pairwise_sums
+from minihf.curvature.operator import CurvatureOperator
 from minihf.partition import Block
 from minihf.tape import Linearization
 
@@ -48,12 +47,3 @@ class Hessian(CurvatureOperator):
     def product(self, v: Array, block: Block) -> Array:
         """Return R{J_b' dL/dz}."""
         return self.lin.rvjp(v, self._cotangents, self._H_L, block)
-
-    def quadratic_form(self, v: Array) -> Array:
-        """Return v' H v for the whole H: one product."""
-        return (v * self.lin.rvjp(v, self._cotangents, self._H_L)).sum()
-
-    def gram(self, vectors: Sequence[Array]) -> Array:
-        """Return v_i' H v_j for the whole H: k products."""
-        Hv = [self.lin.rvjp(v, self._cotangents, self._H_L) for v in vectors]
-        return pairwise_sums(vectors, Hv)

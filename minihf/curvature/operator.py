@@ -51,12 +51,15 @@ class CurvatureOperator:
         raise NotImplementedError
 
     def quadratic_form(self, v: Array) -> Array:
-        """Return v' C v for the whole matrix C, its off-diagonal blocks included."""
-        raise NotImplementedError
+        """Return v' C v for the whole matrix C, its off-diagonal blocks included: one product."""
+        return (v * self._whole(v)).sum()
 
     def gram(self, vectors: Sequence[Array]) -> Array:
-        """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C."""
-        raise NotImplementedError
+        """Return v_i' C v_j (k, k) for k vectors (n,) and the whole matrix C: k products."""
+        return pairwise_sums(vectors, [self._whole(v) for v in vectors])
+
+    def _whole(self, v: Array) -> Array:
+        return self.product(v, Block.whole(self.lin.params))
 
     def written(self, block: Block) -> tuple[Array, int]:
         """Write one diagonal block down: the matrix (m, m), and the products that took."""
@@ -118,21 +121,24 @@ class BlockOperator:
 
 
 class Shifted:
-    """A + shift I: how damping and L2 enter a solve."""
+    """weight A + shift I: how damping and L2 enter a solve."""
 
-    def __init__(self, A: Any, shift: float) -> None:
-        self.A, self.shift, self.shape = A, shift, A.shape
+    def __init__(self, A: Any, shift: float, weight: float = 1.0) -> None:
+        self.A, self.shift, self.weight, self.shape = A, shift, weight, A.shape
 
     def written(self) -> tuple[Array, int]:
         """Write it down: the matrix, and the products it took."""
         matrix, n_products = self.A.written()
-        xp = array_module(matrix)
-        return matrix + self.shift * xp.eye(len(matrix), dtype=matrix.dtype), n_products
+        identity = array_module(matrix).eye(len(matrix), dtype=matrix.dtype)
+        return self._weighted(matrix) + self.shift * identity, n_products
 
     def __matmul__(self, v: Array) -> Array:
         shifted = self.shift * v  # not into A @ v: it may be the caller's
-        shifted += self.A @ v
+        shifted += self._weighted(self.A @ v)
         return shifted
+
+    def _weighted(self, of_A: Array) -> Array:
+        return of_A if self.weight == 1 else self.weight * of_A
 
 
 def pairwise_sums(left: Sequence[Array], right: Sequence[Array]) -> Array:

@@ -67,7 +67,7 @@ class Experiment:
         )  # fmt: skip
 
     def rehearse(self, method: Method) -> None:
-        """Make one update on a few cases: some methods tell only then that a network is not theirs.
+        """Make one update on a few cases; a method that cannot treat the network refuses it here.
 
         It also compiles and allocates what the first update would otherwise pay for.
 

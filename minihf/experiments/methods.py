@@ -33,6 +33,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "wiesler2013": Method("HF for classifiers (wiesler2013)", papers.wiesler2013()),
     "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
+    "chen2018": Method("EA-CG on PCH (chen2018)", papers.chen2018(), batch_size=500),
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
     "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
 }

@@ -46,7 +46,6 @@ def run(
     task = TASKS[task_name]
     method = variant(task.methods, word)
     experiment = Experiment.of(task, data_path)
-    out.mkdir(parents=True, exist_ok=True)
     stem = stem_of(out, task_name, word, seed)
     say(f"{task_name}: {task.summary}")
     say(experiment.facts)

@@ -2,7 +2,8 @@
 
 from minihf.optim import papers
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients, PreconditionerOnly
-from minihf.optim.damping import Constant, LevenbergMarquardt, StructuralDamping
+from minihf.optim.curvatures import PositiveCurvature
+from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
@@ -18,12 +19,14 @@ __all__ = [
     "Cholesky",
     "ConjugateGradients",
     "Constant",
+    "ConvexMix",
     "CycledChunks",
     "FixedStep",
     "HessianFree",
     "Jacobi",
     "Kronecker",
     "LevenbergMarquardt",
+    "PositiveCurvature",
     "PreconditionerOnly",
     "Prefix",
     "Report",

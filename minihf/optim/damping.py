@@ -2,8 +2,9 @@
 
 Damping keeps a step where the quadratic model can be trusted: ([C]_b + lam_b I) d_b = -g_b. A rule
 gives the first lam and, from a reduction ratio rho, the next. Every block has its lam; a rule that
-is not per block is told the same rho for all, and so they stay equal. Called by
-`minihf.HessianFree`.
+is not per block is told the same rho for all, and so they stay equal. A rule may also take from the
+curvature what it gives to the identity, by a `weight` below 1: (weight [C]_b + lam_b I) d_b = -g_b.
+Called by `minihf.HessianFree`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from minihf.curvature import CurvatureOperator, StructuralGGN
 from minihf.losses import SquaredError
 from minihf.optim.settings import settle
 
-__all__ = ["Constant", "Damping", "LevenbergMarquardt", "StructuralDamping"]
+__all__ = ["Constant", "ConvexMix", "Damping", "LevenbergMarquardt", "StructuralDamping"]
 
 
 class Damping(Protocol):
@@ -34,6 +35,10 @@ class Damping(Protocol):
     def per_block(self) -> bool:
         """Whether each block has a rho of its own: that of moving by its direction alone."""
 
+    @property
+    def weight(self) -> float:
+        """What the curvature is multiplied by in the systems that are solved, mostly 1."""
+
     def update(self, lam: float, rho: float) -> float:
         """Return the next lam, after a step with reduction ratio rho (NaN: it failed)."""
 
@@ -45,6 +50,7 @@ class Constant:
     initial: float = 0.0
     adaptive = False
     per_block = False
+    weight = 1.0
 
     def __post_init__(self) -> None:
         settle(self, initial="0 or more")
@@ -73,6 +79,7 @@ class LevenbergMarquardt:
     maximum: float = math.inf
     per_block: bool = False
     adaptive = True
+    weight = 1.0
 
     def __post_init__(self) -> None:
         settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
@@ -89,6 +96,36 @@ class LevenbergMarquardt:
         elif rho > self.high:
             lam *= self.drop
         return min(max(lam, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True)
+class ConvexMix:
+    """(1 - a) C + a I, with the same lam = a throughout.
+
+    Chen, Chou & Chang, AAAI 2019, with a = 0.02. It is 1 - a times C + a / (1 - a) I, so that its
+    solution is that of `Constant` damping by a / (1 - a), and 1 / (1 - a) times as long.
+    """
+
+    a: float = 0.02
+    adaptive = False
+    per_block = False
+
+    def __post_init__(self) -> None:
+        settle(self, a="in [0, 1)")
+
+    @property
+    def initial(self) -> float:
+        """Return a."""
+        return self.a
+
+    @property
+    def weight(self) -> float:
+        """Return 1 - a."""
+        return 1 - self.a
+
+    def update(self, lam: float, rho: float) -> float:
+        """Return lam."""
+        return lam
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as com
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -32,16 +33,18 @@ from minihf.optim.batches import (
     n_cases,
     objective,
     resume,
+    rows,
     with_noise,
 )
 from minihf.optim.block_solvers import BlockSolver, ConjugateGradients, must_be_solvable
+from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
 from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
 from minihf.optim.report import BlockReport, Report, joined
 from minihf.optim.sampling import Prefix, Sampling
-from minihf.optim.settings import settle
+from minihf.optim.settings import must_be_a_part, settle
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
 from minihf.optim.trust import trust
 from minihf.params import Params
@@ -51,6 +54,16 @@ from minihf.tape import linearize
 
 __all__ = ["HessianFree", "HessianFreeState"]
 
+PARTS = {
+    "curvature": ("__call__", "hf.GGN, or PositiveCurvature('clip')"),
+    "solver": ("__call__", "ConjugateGradients()"),
+    "preconditioner": ("__call__", "Kronecker(), or None"),
+    "damping": ("update", "Constant(0.1)"),
+    "step_rule": ("__call__", "FixedStep(0.1)"),
+    "sampling": ("draw", "Prefix(0.25)"),
+    "structural": ("__call__", "StructuralDamping(), or None"),
+}
+"""What a composition is made of: the method that each part is there for, and examples of it."""
 
 FAULTS = {
     Reason.NON_FINITE: "a product was not finite",
@@ -95,14 +108,14 @@ class HessianFree:
     ----------
     blocks : what `Partition.of` takes
         ``"network"`` (classical), ``"layer"``, ``"param"``, or block name to glob(s).
-    curvature : type of CurvatureOperator
-        `GGN`, or `Hessian`.
+    curvature : Curvature
+        `GGN`, `Hessian` or `PCH`, the type itself; or, with settings, `PositiveCurvature`.
     solver : BlockSolver
         `ConjugateGradients`, `PreconditionerOnly` or `Cholesky`.
     preconditioner : Preconditioner, optional
         `SquaredGradients`, `Jacobi` or `Kronecker`.
     damping : Damping
-        `Constant` or `LevenbergMarquardt`.
+        `Constant`, `LevenbergMarquardt` or `ConvexMix`.
     step_rule : StepRule
         `FixedStep`, `BacktrackingArmijo` or `Subspace`.
     sampling : Sampling
@@ -152,7 +165,7 @@ class HessianFree:
     """
 
     blocks: Any = "layer"
-    curvature: type[CurvatureOperator] = GGN
+    curvature: Curvature = GGN
     solver: BlockSolver = field(default_factory=lambda: ConjugateGradients(1, warm_start=0.0))
     preconditioner: Preconditioner | None = field(default_factory=Kronecker)
     damping: Damping = field(
@@ -176,25 +189,8 @@ class HessianFree:
                 f"HessianFree: update must be {' or '.join(map(repr, ORDERS))}, "
                 f"got {self.update!r}"
             )
-        parts = {
-            "curvature": ("product", "hf.GGN"),
-            "solver": ("__call__", "ConjugateGradients()"),
-            "preconditioner": ("__call__", "Kronecker(), or None"),
-            "damping": ("update", "Constant(0.1)"),
-            "step_rule": ("__call__", "FixedStep(0.1)"),
-            "sampling": ("draw", "Prefix(0.25)"),
-            "structural": ("__call__", "StructuralDamping(), or None"),
-        }
-        for name, (method, example) in parts.items():
-            part = getattr(self, name)
-            a_type = isinstance(part, type) and name != "curvature"
-            if part is None and name in ("preconditioner", "structural"):
-                continue
-            if a_type or not hasattr(part, method):
-                raise TypeError(
-                    f"HessianFree: {name} is {part!r}; expected something like "
-                    f"{example}, with a method {method!r}"
-                )
+        for name, (method, example) in PARTS.items():
+            must_be_a_part(self, name, method, example, "product" if name == "curvature" else "")
         if self.structural is not None and (self.damping.per_block or self.curvature is not GGN):
             raise ValueError(
                 "HessianFree: structural damping goes with curvature=hf.GGN, and a damping that is "
@@ -207,6 +203,20 @@ class HessianFree:
         must_be_solvable(partition, self.solver)
         lam = dict.fromkeys(partition, self.damping.initial)
         return HessianFreeState(0, lam, None, generator(seed))
+
+    def must_suit(self, net: Callable[..., Any], loss: Any, params: Params, batch: Batch) -> None:
+        """Refuse what the parts cannot treat, with the reason, as the first update would.
+
+        Blocks, curvature, preconditioner and structural damping are made on two cases of the batch,
+        and let go. `minihf.fit` asks this before it trains or writes anything.
+        """
+        two, state = with_noise(net, params, rows(batch, slice(0, 2)), self.init(params))
+        x, y, *noise = two
+        with warnings.catch_warnings(action="ignore"):  # the first update is not spared them
+            C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
+            self._precondition(C, state)
+        if self.structural is not None:
+            self.structural(C, self.damping.initial)
 
     def step(
         self,
@@ -341,7 +351,7 @@ class HessianFree:
         solution: Array | None,
         M: Mapping[str, Any],
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
-        """Solve ([C]_b + (lam_b + l2) I) d_b = -g_b for each block b that has a lam here."""
+        """Solve (weight [C]_b + (lam_b + l2) I) d_b = -g_b for each block b that has a lam here."""
         solves, reports = {}, {}
         damped = C
         if self.structural is not None:
@@ -349,7 +359,7 @@ class HessianFree:
         for name in lam:
             began, block = perf_counter(), C.partition[name]
             previous = None if solution is None else solution[block.index]
-            A = Shifted(damped.block(name), lam[name] + self.l2)
+            A = Shifted(damped.block(name), lam[name] + self.l2, self.damping.weight)
             solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
             reports[name] = BlockReport(
                 iterations=solve.n_iterations,

@@ -10,14 +10,22 @@ from typing import Any
 
 from minihf.curvature import GGN
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients
-from minihf.optim.damping import Constant, LevenbergMarquardt, StructuralDamping
+from minihf.optim.curvatures import PositiveCurvature
+from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import SquaredGradients
 from minihf.optim.sampling import CycledChunks, Prefix
 from minihf.optim.steps import BacktrackingArmijo, FixedStep, SumThenMean
-from minihf.solvers import RelativeProgress
+from minihf.solvers import RelativeProgress, RelativeResidual
 
-__all__ = ["chan_szeto1999", "martens2010", "martens_sutskever2011", "wiesler2013", "zhang2017"]
+__all__ = [
+    "chan_szeto1999",
+    "chen2018",
+    "martens2010",
+    "martens_sutskever2011",
+    "wiesler2013",
+    "zhang2017",
+]
 
 
 def zhang2017(
@@ -186,4 +194,41 @@ def chan_szeto1999(
         l2=0.0,
         rho_on="gradient",
         update=update,
+    )
+
+
+def chen2018(
+    blocks: Any = "param",
+    mode: str = "abs",
+    averaged: bool = True,
+    a: float = 0.02,
+    alpha: float = 0.1,
+    max_iters: int = 50,
+    tolerance: float = 0.1,
+) -> HessianFree:
+    """EA-CG on the block-diagonal positive-curvature Hessian, for fully connected networks.
+
+    S.-W. Chen, C.-N. Chou & E. Y. Chang, "EA-CG: an approximate second-order method for training
+    fully-connected neural networks", AAAI 2019 (arXiv 1802.06502, 2018). Each parameter's block of
+    the Hessian is made positive wherever an activation bends it, by absolute values (mode "abs") or
+    by clipping ("clip"), and mixed with the identity. Expectations stand for the cases, so that a
+    product of CG does not depend on the batch; with ``averaged=False`` all cases are in it. Numbers
+    of equations are those of `minihf.curvature.pch`. The paper's batches have 500 cases.
+
+    It takes networks of dense layers and activations, one after another, and refuses others.
+
+    Differs from the paper in: 1. how averages pass an activation in (3), E[p p'] o W H W', which we
+    recall and could not verify (our reading). 2. curvature and gradient are of the same batch (our
+    reading). 3. a step to where the objective is not finite is rejected.
+    """
+    return HessianFree(
+        blocks=blocks,
+        curvature=PositiveCurvature(mode, averaged),                           # (4), or (2)
+        solver=ConjugateGradients(max_iters, RelativeResidual(tolerance), warm_start=0.0),
+        preconditioner=None,
+        damping=ConvexMix(a),                                                  # (1 - a) C + a I
+        step_rule=FixedStep(alpha),
+        sampling=Prefix(1.0),
+        l2=0.0,
+        rho_on="gradient",
     )

@@ -1,4 +1,4 @@
-"""Settings of a frozen configuration: plain Python numbers, within their ranges.
+"""Settings of a frozen configuration: plain Python numbers, within their ranges, and parts.
 
 A NumPy scalar such as a learning rate out of ``np.logspace`` would silently turn float32 parameters
 into float64, so every float setting becomes a Python float. Called by every configuration of this
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-__all__ = ["settle"]
+__all__ = ["must_be_a_part", "settle"]
 
 RANGES: dict[str, Callable[[float], bool]] = {
     "positive": lambda value: value > 0,
@@ -44,3 +44,27 @@ def settle(config: Any, **ranges: str) -> None:
     for name, wanted in ranges.items():
         if not RANGES[wanted](getattr(config, name)):
             raise ValueError(f"{kind}: {name} must be {wanted}, got {getattr(config, name)}")
+
+
+def must_be_a_part(
+    config: Any, name: str, method: str, example: str, of_a_type: str = ""
+) -> None:
+    """Refuse a part without the method that it is there for.
+
+    None will do where the example says so; a type only where objects of it are asked for a method
+    `of_a_type`.
+
+    Raises
+    ------
+    TypeError
+        With the part's name, what stands there, and an example of what might.
+    """
+    part = getattr(config, name)
+    if part is None and example.endswith("None"):
+        return
+    wanted = of_a_type if isinstance(part, type) else method
+    if not wanted or not hasattr(part, wanted):
+        raise TypeError(
+            f"{type(config).__name__}: {name} is {part!r}; expected something like {example}, "
+            f"with a method {wanted or method!r}"
+        )

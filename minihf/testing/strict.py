@@ -174,7 +174,8 @@ def _raised(x: Any, data_first: bool = True) -> Any:
     if isinstance(x, np.ndarray | np.generic):
         return StrictArray(np.asarray(x))
     if isinstance(x, list | tuple) and any(isinstance(i, np.ndarray) for i in x):
-        return type(x)(map(_raised, x))
+        kind = list if isinstance(x, list) else tuple  # NumPy names the two of eigh
+        return kind(map(_raised, x))
     return Function(x, data_first) if callable(x) and not isinstance(x, type) else x
 
 

@@ -62,6 +62,8 @@ def fit(
         A bare callable needs `params`.
     loss : Loss
     opt : HessianFree, SGD, Adam, or anything with their ``init`` and ``step``
+        One that cannot treat every network has a method ``must_suit(net, loss, params, batch)``,
+        and refuses there, before anything is trained or written.
     data : Dataset, or a tuple (x, y)
         Training data; a `Dataset` brings its test data along. Host arrays are uploaded once.
     updates, seconds, epochs : number
@@ -87,7 +89,8 @@ def fit(
         the updates' time; under `updates` and `epochs` nothing depends on a clock, and the same
         call makes its records at the same updates.
     log : path, optional
-        A file to which each record goes at once, as a line of JSON. An existing one is replaced.
+        A file to which each record goes at once, as a line of JSON. An existing one is replaced,
+        and its folder is made if it is not there.
     progress : bool
         Whether to show a progress bar.
     name : str
@@ -104,8 +107,8 @@ def fit(
     Raises
     ------
     ValueError
-        If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `looks` is
-        negative or `give_up_after` not positive.
+        If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
+        treat the network, `looks` is negative or `give_up_after` not positive.
     TypeError
         If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
         `state` is another optimizer's.
@@ -129,6 +132,8 @@ def fit(
     held_out = test_of(data, test)
     batches = batches_of(train, batch_size, np.random.default_rng(seed))
     params = net.init(seed) if params is None else params
+    if hasattr(opt, "must_suit"):
+        opt.must_suit(net, loss, params, train)
     fresh = opt.init(params, seed)
     state = fresh if state is None else _must_go_on(opt, state, fresh)
     run = _Run(

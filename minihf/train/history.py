@@ -104,7 +104,10 @@ class History:
 
 @contextmanager
 def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give a function that writes a record at once; it opens the log when it has the first."""
+    """Give a function that writes a record at once; it opens the log when it has the first.
+
+    The log's folder is made then, too, if it is not there.
+    """
     if path is None:
         yield lambda record: None
         return
@@ -115,6 +118,7 @@ def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], Non
             nonlocal file
             if file is None:  # not before there is something to write: an old log may be there
                 try:
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
                     file = stack.enter_context(Path(path).open("w", encoding="utf-8"))
                 except OSError as error:
                     raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None

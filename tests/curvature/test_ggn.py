@@ -105,6 +105,7 @@ def test_shifting_adds_to_the_diagonal():
     params, x, y, v = problem(LOSSES["squared"][1], 0)
     G = hf.GGN(hf.linearize(NET, params, x), hf.SquaredError(), y)
     assert relative_error(Shifted(G, 0.5) @ v, (G @ v) + 0.5 * v) <= SAME
+    assert relative_error(Shifted(G, 0.5, 0.3) @ v, 0.3 * (G @ v) + 0.5 * v) <= SAME
     assert Shifted(G, 0.5).shape == G.shape
 
 

@@ -282,8 +282,8 @@ def test_a_spoilt_record_is_one_line(text, message, race, tmp_path):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("martens_sutskever2011", "the network marks no hidden states"),      # says its first step
-        ("chan_szeto1999:solver.max_size=9", "and Cholesky takes 9 at most"),          # says `init`
+        ("martens_sutskever2011", "the network marks no hidden states"),
+        ("chan_szeto1999:solver.max_size=9", "and Cholesky takes 9 at most"),
     ],
 )
 def test_a_method_that_cannot_take_part_stops_the_race_before_it_begins(

@@ -51,6 +51,13 @@ def test_a_batch_of_none_is_all_cases():
     assert variant(METHODS, "minihf:batch=none").batch_size is None
 
 
+def test_a_curvature_has_settings_too():
+    clipped = variant(METHODS, "chen2018:curvature.mode=clip:curvature.averaged=false").opt
+    assert clipped == papers.chen2018(mode="clip", averaged=False)
+    with pytest.raises(ValueError, match="mode must be one of identity, abs, clip, zero"):
+        variant(METHODS, "chen2018:curvature.mode=abc")
+
+
 def test_a_tasks_own_settings_are_what_is_changed():
     methods = TASKS["autoencoder-mnist"].methods
     assert variant(methods, "zhang2017:blocks=network").opt == papers.zhang2017("network")

@@ -15,6 +15,7 @@ from minihf.optim import (
     Jacobi,
     Kronecker,
     LevenbergMarquardt,
+    PositiveCurvature,
     Prefix,
     SquaredGradients,
     Subspace,
@@ -82,6 +83,11 @@ def arrays_in(state):
         (lambda: hf.HessianFree(preconditioner="kfac"), "preconditioner is 'kfac'; .* Kronecker"),
         (lambda: hf.HessianFree(solver=ConjugateGradients), "solver is <class .* Conjugate.*Grad"),
         (lambda: hf.HessianFree(curvature="ggn"), "curvature is 'ggn'; expected .* hf.GGN"),
+        (lambda: hf.HessianFree(curvature=hf.Adam), "curvature is <class .*Adam'>; expected .* hf"),
+        (lambda: hf.HessianFree(curvature=0.1), "curvature is 0.1; expected .* PositiveCurvature"),
+        (lambda: PositiveCurvature("absolute"), "mode must be one of identity, abs, .*'absolute'"),
+        (lambda: hf.HessianFree(curvature=None), "curvature is None; expected .* hf.GGN"),
+        (lambda: hf.HessianFree(damping=None), "damping is None; expected .* Constant"),
     ],
 )
 def test_a_setting_out_of_its_range_is_named_before_any_work(make, expected):

@@ -302,8 +302,9 @@ def test_the_log_has_every_record_at_once_and_replaces_the_old_one(fit, hooked, 
 
 def test_a_log_that_cannot_be_written_is_refused_before_any_update(fit, hooked, tmp_path):
     opt = hooked(hf.SGD(0.1), lambda *_: None)
-    with pytest.raises(OSError, match=r"cannot write the log '.*log.jsonl': No such file"):
-        fit(opt, updates=1, log=tmp_path / "nowhere" / "log.jsonl")
+    (tmp_path / "a file").touch()
+    with pytest.raises(OSError, match=r"cannot write the log '.*log.jsonl': File exists"):
+        fit(opt, updates=1, log=tmp_path / "a file" / "log.jsonl")
     assert opt.updates == 0
 
 

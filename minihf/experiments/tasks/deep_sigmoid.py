@@ -1,14 +1,16 @@
 """A deep classifier of sigmoid units, in which gradients vanish: SGD stalls where it starts.
 
-The network of Chen et al. (arXiv 1802.06502) for MNIST, and of the question that Wiesler et al.
-(Interspeech 2013) ask.
+The network, batch size and baseline of Chen et al. (arXiv 1802.06502) for MNIST, and the question
+that Wiesler et al. (Interspeech 2013) ask.
 """
 
 from __future__ import annotations
 
+from minihf.experiments.methods import Method
 from minihf.experiments.networks import sigmoid_classifier
 from minihf.experiments.tasks.task import Task, error_rate, mnist
 from minihf.losses import SoftmaxCrossEntropy
+from minihf.optim import SGD
 
 __all__ = ["TASKS"]
 
@@ -21,5 +23,6 @@ TASKS = {
         loss=SoftmaxCrossEntropy(),
         metric=error_rate,
         metric_name="error rate",
+        settings={"sgd": Method("SGD", SGD(lr=0.1, momentum=0.9), batch_size=500)},
     )
 }

@@ -1,0 +1,219 @@
+"""``minihf demo | run | race``: train, and compare."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import minihf
+from minihf import backend
+from minihf.cli.words import (
+    add_backend,
+    figure,
+    known_methods,
+    method,
+    natural,
+    positive,
+    several,
+    task,
+    task_summaries,
+)
+
+__all__ = ["add_demo", "add_race", "add_run"]
+
+
+def add_demo(commands: Any) -> None:
+    """Add the command to the parser's."""
+    from minihf.experiments.demo import METHODS
+
+    parser = commands.add_parser(
+        "demo",
+        help="train an autoencoder by four methods, compare, and draw a figure",
+        description="Train an autoencoder of MNIST digits (784-200-100-30 and back, the first "
+        "5,000 images) by Adam, Hessian-free and block-diagonal Hessian-free optimization and the "
+        "house method for the same seconds each; print a table and draw the errors.",
+    )
+    parser.set_defaults(run=_demo)
+    _add_seconds(parser, 25.0)
+    _add_methods(parser, list(METHODS))
+    parser.add_argument(
+        "--out", type=figure, default=Path("minihf-demo.png"), metavar="FILE",
+        help="the figure: .png, .pdf or .svg (default: minihf-demo.png)",
+    )  # fmt: skip
+    _add_seed(parser)
+    _add_quiet_and_backend(parser)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from minihf.experiments import demo, figures, tables
+
+    print(f"minihf {minihf.__version__} on {backend.device()}")
+    runs = demo.demo(
+        arguments.methods, arguments.seconds, arguments.seed, not arguments.quiet, print
+    )
+    print()
+    print(tables.table(runs))
+    drawn = figures.draw_race(
+        runs, "MNIST-5k autoencoder 784-200-100-30 and back", "squared error per image"
+    )
+    figures.write_figure(drawn, arguments.out)
+    print()
+    print(f"figure: {arguments.out.resolve()}")
+    spent = [history.spent for seeds in runs.values() for history in seeds.values()]
+    return 0 if all(spent) and len(spent) == len(arguments.methods) else 1
+
+
+def add_run(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "run",
+        help="train one network by one method; keep the log and a figure",
+        description="Train one of the papers' networks by one method for some seconds; print a "
+        "table, and leave the log (JSON lines) and a figure in a folder.",
+        epilog=_tasks_and_methods(),
+    )
+    parser.set_defaults(run=_run)
+    _add_task(parser)
+    parser.add_argument(
+        "--method", default="minihf", type=method, metavar="NAME",
+        help=f"{', '.join(known_methods())} (default: minihf)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="DIR",
+        help="the folder for log and figure, made if it is not there (default: runs)",
+    )  # fmt: skip
+    _add_seed(parser)
+    _add_quiet_and_backend(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from minihf.experiments.run import run, stem_of
+    from minihf.experiments.tables import table
+
+    print(f"minihf {minihf.__version__} on {backend.device()}")
+    runs = run(
+        arguments.task, arguments.method, arguments.out, _budget(arguments), arguments.seed,
+        arguments.data, not arguments.quiet, print,
+    )  # fmt: skip
+    print()
+    print(table(runs))
+    print()
+    stem = stem_of(arguments.out, arguments.task, arguments.method, arguments.seed)
+    print(f"log and figure: {stem.resolve()}.jsonl, .png")
+    return 0 if runs[arguments.method][arguments.seed].spent else 1
+
+
+def add_race(commands: Any) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser(
+        "race",
+        help="race methods on a task, over several seeds; keep logs, a table and a figure",
+        description="Train one of the papers' networks by several methods from several seeds, each "
+        "run for the same seconds or updates, the methods in turns; print a table of medians and "
+        "ranges over the seeds, and draw the errors over updates, seconds, products with the "
+        "curvature, and passes through the data. Complete runs stay in the folder: interrupted, or "
+        "called again with more methods or seeds, the race goes on with what is missing, and only "
+        "under the same conditions. A call with fewer shows those.",
+        epilog=_tasks_and_methods(),
+    )
+    parser.set_defaults(run=_race)
+    _add_task(parser)
+    _add_methods(parser, ["adam", "minihf"])
+    parser.add_argument(
+        "--seeds", type=several("seed", natural), default=[0, 1, 2], metavar="N,M",
+        help="seeds of the initial weights and of the batches (default: 0,1,2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--target", type=positive(float), metavar="X",
+        help="in the table, the seconds until a training error of X (default: what the best method "
+        "without curvature came to, else the second best method)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="the folder, made if it is not there (default: runs/race-TASK)",
+    )  # fmt: skip
+    _add_quiet_and_backend(parser)
+
+
+def _race(arguments: argparse.Namespace) -> int:
+    from minihf.experiments.race import race
+    from minihf.experiments.tables import table
+
+    print(f"minihf {minihf.__version__} on {backend.device()}")
+    out = arguments.out or Path("runs") / f"race-{arguments.task}"
+    try:
+        runs = race(
+            arguments.task, arguments.methods, arguments.seeds, _budget(arguments), out,
+            data_path=arguments.data, target=arguments.target, progress=not arguments.quiet,
+            say=print,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        raise RuntimeError(
+            f"interrupted; complete runs are in {str(out)!r}: the same command goes on"
+        ) from None
+    print()
+    print(table(runs, arguments.target))
+    print()
+    print(f"logs, table.md, race.png and race.svg: {out.resolve()}")
+    return 0
+
+
+# What they share -----------------------------------------------------------------------------
+
+
+def _budget(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what a run may spend, as `minihf.fit` takes it."""
+    if arguments.updates is not None:
+        return {"updates": arguments.updates}
+    return {"seconds": arguments.seconds}
+
+
+def _add_task(parser: argparse.ArgumentParser) -> None:
+    """Add what is trained, on which data, for how long."""
+    parser.add_argument("task", type=task, metavar="TASK", help=", ".join(task_summaries()))
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE",
+        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
+    )  # fmt: skip
+    budget = parser.add_mutually_exclusive_group()
+    _add_seconds(budget, 120.0)
+    budget.add_argument(
+        "--updates", type=positive(int), metavar="N", help="so many updates, not seconds"
+    )
+
+
+def _add_seconds(parser: argparse._ActionsContainer, default: float) -> None:
+    parser.add_argument(
+        "--seconds", type=positive(float), default=default, metavar="S",
+        help=f"seconds of updates for each run (default: {default:g})",
+    )  # fmt: skip
+
+
+def _add_methods(parser: argparse.ArgumentParser, default: list[str]) -> None:
+    parser.add_argument(
+        "--methods", type=several("method", method), default=default, metavar="A,B",
+        help=f"which methods, in order (default: {','.join(default)})",
+    )  # fmt: skip
+
+
+def _tasks_and_methods() -> str:
+    """Return what the end of a help says."""
+    return (
+        f"Methods: {', '.join(known_methods())}; with settings of your own as "
+        "NAME:FIELD=VALUE, such as adam:lr=5e-4:batch=512 or minihf:solver.max_iters=3. "
+        "Tasks: " + "; ".join(f"{name}: {task}" for name, task in task_summaries().items())
+    )
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=natural, default=0, metavar="N",
+        help="seed of the initial weights and of the batches (default: 0)",
+    )  # fmt: skip
+
+
+def _add_quiet_and_backend(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that trains takes."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_backend(parser)
