@@ -177,9 +177,8 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
 def _must_go_on(opt: Any, state: Any, fresh: Any) -> Any:
     if fresh is not None and type(state) is not type(fresh):
         raise TypeError(
-            f"fit: state is a {type(state).__name__}, {type(opt).__name__} goes on from a "
-            f"{type(fresh).__name__}; to go on from another optimizer's parameters, pass params= "
-            "alone"
+            f"fit: state is {type(state).__name__}, {type(opt).__name__} goes on from "
+            f"{type(fresh).__name__}; from another optimizer's parameters go on by params= alone"
         )
     return state
 

@@ -80,7 +80,7 @@ def stalled():
 @pytest.mark.slow
 def test_where_sgd_stalls_it_goes_on_from_sgds_parameters(stalled):
     net, loss, data, sgd = stalled
-    assert abs(sgd.last["train"] - log(10)) < 0.01         # all ten classes as likely, for any image
+    assert abs(sgd.last["train"] - log(10)) < 0.01         # any class is as likely, for any image
     history = hf.fit(
         net, loss, hf.papers.wiesler2013(), data, updates=30, params=sgd.params, looks=30,
         progress=False,

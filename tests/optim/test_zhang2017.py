@@ -1,7 +1,8 @@
 """Block-diagonal Hessian-free optimization on small copies of the paper's three networks.
 
-What holds for any network and any blocks stands in `test_hessian_free`: one block is classical HF bit
-for bit, two networks without a connection are two blocks, and G <= B blkdiag(G) with what follows.
+What holds for any network and any blocks stands in `test_hessian_free`: one block is classical HF
+bit for bit, two networks without a connection are two blocks, and G <= B blkdiag(G) with what
+follows.
 """
 
 import dataclasses

@@ -465,7 +465,7 @@ def test_going_on_from_a_state_is_never_having_stopped(opt, fit):
 def test_another_optimizers_state_is_refused_and_its_parameters_are_not(fit):
     first = fit(hf.SGD(0.1), updates=2)
     opt = hf.papers.martens2010(lam=1.0)
-    message = r"fit: state is a SGDState, HessianFree goes on from a HessianFreeState.*params= alone"
+    message = r"fit: state is SGDState, HessianFree goes on from HessianFreeState; .*params= alone"
     with pytest.raises(TypeError, match=message):
         fit(opt, updates=1, params=first.params, state=first.state)
     second = fit(opt, updates=1, params=first.params)
