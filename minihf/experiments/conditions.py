@@ -60,7 +60,7 @@ def described(method: Method) -> str:
     --------
     >>> from minihf.experiments.methods import METHODS
     >>> described(METHODS["sgd"])
-    'SGD(lr=0.01, momentum=0.9, nesterov=False, l2=0.0), batch 128'
+    'SGD(lr=0.01, momentum=0.9, nesterov=False, l2=0.0, projection=None), batch 128'
     """
     opt = re.sub(r" at 0x[0-9a-f]+", "", repr(method.opt))     # where a function lies in memory
     return f"{opt}, batch {method.batch_size or 'all'}"

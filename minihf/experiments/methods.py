@@ -32,6 +32,9 @@ METHODS: Mapping[str, Method] = {
         "structural HF (martens_sutskever2011)", papers.martens_sutskever2011(), batch_size=2048
     ),
     "wiesler2013": Method("HF for classifiers (wiesler2013)", papers.wiesler2013()),
+    "kiros2013": Method(
+        "stochastic HF (kiros2013)", papers.kiros2013(updates_per_epoch=5), batch_size=1000
+    ),
     "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
     "chen2018": Method("EA-CG on PCH (chen2018)", papers.chen2018(), batch_size=500),
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),

@@ -24,30 +24,35 @@ class Initialiser(Protocol):
         """Draw a vector (fan_out,)."""
 
 
-class _ZeroBias:
+class _EqualBiases:
+    bias_value = 0.0
+
     def bias(self, rng: np.random.Generator, fan_out: int) -> np.ndarray:
-        """Start at zero."""
-        return np.zeros(fan_out)
+        """Start at `bias_value`."""
+        return np.full(fan_out, float(self.bias_value))
 
 
 @dataclass(frozen=True)
-class Glorot(_ZeroBias):
+class Glorot(_EqualBiases):
     """Uniform on +-gain sqrt(6 / (fan_in + fan_out)); biases 0.
 
     X. Glorot & Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks", AISTATS 2010, eq. 16.
+    networks", AISTATS 2010, eq. 16. With `count_bias` the bias counts as a connection, 6 / (fan_in
+    + fan_out + 1), and ReLU units may begin active by ``bias_value=0.1``: so does Kiros 2013.
     """
 
     gain: float = 1.0
+    bias_value: float = 0.0
+    count_bias: bool = False
 
     def weight(self, rng: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
         """Draw the matrix."""
-        bound = self.gain * np.sqrt(6 / (fan_in + fan_out))
+        bound = self.gain * np.sqrt(6 / (fan_in + fan_out + self.count_bias))
         return rng.uniform(-bound, bound, (fan_in, fan_out))
 
 
 @dataclass(frozen=True)
-class He(_ZeroBias):
+class He(_EqualBiases):
     """Normal with variance 2 / fan_in, for ReLU; biases 0.
 
     K. He, X. Zhang, S. Ren & J. Sun, "Delving deep into rectifiers", ICCV 2015, eq. 10.
@@ -59,7 +64,7 @@ class He(_ZeroBias):
 
 
 @dataclass(frozen=True)
-class Sparse:
+class Sparse(_EqualBiases):
     """Each unit gets a few incoming connections from N(0, scale^2), the others are zero.
 
     J. Martens, "Deep learning via Hessian-free optimization", ICML 2010, section 5: 15 connections;
@@ -78,7 +83,3 @@ class Sparse:
             chosen = rng.choice(fan_in, size=count, replace=False)
             W[chosen, unit] = self.scale * rng.standard_normal(count)
         return W
-
-    def bias(self, rng: np.random.Generator, fan_out: int) -> np.ndarray:
-        """Start at `bias_value`."""
-        return np.full(fan_out, float(self.bias_value))

@@ -7,8 +7,11 @@ from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, Struct
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
+from minihf.optim.projections import MaxNorm
 from minihf.optim.report import BlockReport, Report
-from minihf.optim.sampling import CycledChunks, Prefix
+from minihf.optim.sampling import CycledChunks, Independent, Prefix
+from minihf.optim.scaled_step import Scaled
+from minihf.optim.schedules import Geometric, Linear, Schedule
 from minihf.optim.steps import BacktrackingArmijo, FixedStep, Subspace, SumThenMean
 
 __all__ = [
@@ -22,14 +25,20 @@ __all__ = [
     "ConvexMix",
     "CycledChunks",
     "FixedStep",
+    "Geometric",
     "HessianFree",
+    "Independent",
     "Jacobi",
     "Kronecker",
     "LevenbergMarquardt",
+    "Linear",
+    "MaxNorm",
     "PositiveCurvature",
     "PreconditionerOnly",
     "Prefix",
     "Report",
+    "Scaled",
+    "Schedule",
     "SquaredGradients",
     "StructuralDamping",
     "Subspace",

@@ -6,13 +6,14 @@ Called by `minihf.HessianFree`, block by block.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from minihf.backend import Array, array_module, to_host
 from minihf.optim.settings import settle
 from minihf.partition import Partition
-from minihf.solvers import CGResult, Reason, RelativeProgress, cg, cholesky
+from minihf.solvers import CGResult, Reason, RelativeProgress, cg, cholesky, martens_grid
 
 __all__ = [
     "BlockSolver",
@@ -37,13 +38,15 @@ class BlockSolver(Protocol):
 class ConjugateGradients:
     """The settings of `minihf.cg`.
 
-    `warm_start` times the block's previous solution is where CG begins; 0 begins at zero.
+    `warm_start` times the block's previous solution is where CG begins; 0 begins at zero. `record`
+    tells which iterates are kept, for a step rule that goes back along them.
     """
 
     max_iters: int = 30
     stop: Any = field(default_factory=RelativeProgress)
     warm_start: float = 0.95
     check_every: int = 1
+    record: Callable[[int], bool] = martens_grid
 
     def __post_init__(self) -> None:
         settle(self, max_iters="1 or more", check_every="1 or more", warm_start="0 or more")
@@ -53,7 +56,7 @@ class ConjugateGradients:
         x0 = None
         if previous is not None and self.warm_start:
             x0 = self.warm_start * previous
-        return cg(A, b, x0, M, self.max_iters, self.stop, check_every=self.check_every)
+        return cg(A, b, x0, M, self.max_iters, self.stop, self.record, self.check_every)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from minihf.curvature import CurvatureOperator, StructuralGGN
 from minihf.losses import SquaredError
+from minihf.optim.schedules import resolved
 from minihf.optim.settings import settle
 
 __all__ = ["Constant", "ConvexMix", "Damping", "LevenbergMarquardt", "StructuralDamping"]
@@ -45,7 +46,7 @@ class Damping(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same lam throughout."""
+    """The same lam throughout, or that of a schedule: ``Constant(Geometric(1.0, 0.99))``."""
 
     initial: float = 0.0
     adaptive = False
@@ -83,10 +84,11 @@ class LevenbergMarquardt:
 
     def __post_init__(self) -> None:
         settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
-        if not (self.low <= self.high and self.minimum <= self.maximum):
+        first = resolved(self, 0)
+        if not (first.low <= first.high and first.minimum <= first.maximum):
             raise ValueError(
-                f"LevenbergMarquardt: low {self.low} must not be above high {self.high}, "
-                f"nor minimum {self.minimum} above maximum {self.maximum}"
+                f"LevenbergMarquardt: low {first.low} must not be above high {first.high}, "
+                f"nor minimum {first.minimum} above maximum {first.maximum}"
             )
 
     def update(self, lam: float, rho: float) -> float:
@@ -100,7 +102,7 @@ class LevenbergMarquardt:
 
 @dataclass(frozen=True)
 class ConvexMix:
-    """(1 - a) C + a I, with the same lam = a throughout.
+    """(1 - a) C + a I, with the same lam = a throughout, or that of a schedule.
 
     Chen, Chou & Chang, AAAI 2019, with a = 0.02. It is 1 - a times C + a / (1 - a) I, so that its
     solution is that of `Constant` damping by a / (1 - a), and 1 / (1 - a) times as long.

@@ -1,7 +1,8 @@
 """The baselines: stochastic gradient descent with momentum, and Adam.
 
 They follow the protocol of `minihf.HessianFree` (``init``, ``step``, a `Report`), so that a race
-between methods is one loop. Both work on the flat vector, in place of nothing: parameters and state
+between methods is one loop; a setting may be a schedule, and after an update there may be a
+projection. Both work on the flat vector, in place of nothing: parameters and state
 are new arrays after every update.
 """
 
@@ -14,8 +15,10 @@ from typing import Any
 
 from minihf.backend import Array, array_module, to_host
 from minihf.optim.batches import Batch, generator, gradient, n_cases, with_noise
+from minihf.optim.projections import Projection, projected
 from minihf.optim.report import Report
-from minihf.optim.settings import settle
+from minihf.optim.schedules import resolved
+from minihf.optim.settings import must_be_a_part, settle
 from minihf.params import Params
 
 __all__ = ["SGD", "Adam", "AdamState", "SGDState"]
@@ -55,9 +58,11 @@ class SGD:
     momentum: float = 0.0
     nesterov: bool = False
     l2: float = 0.0
+    projection: Projection | None = None
 
     def __post_init__(self) -> None:
         settle(self, lr="positive", momentum="in [0, 1)", l2="0 or more")
+        must_be_a_part(self, "projection", "__call__", "MaxNorm(), or None")
 
     def init(self, params: Params, seed: int = 0) -> SGDState:
         """Return the first state: no velocity."""
@@ -68,13 +73,14 @@ class SGD:
     ) -> tuple[Params, SGDState, Report]:
         """Make one update; reject it if the objective or the gradient is not finite."""
         began = perf_counter()
+        now = resolved(self, state.update)
         batch, state = with_noise(net, params, batch, state)
-        value, g = gradient(net, loss, params, batch, self.l2)
+        value, g = gradient(net, loss, params, batch, now.l2)
         if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
-        velocity = self.momentum * state.velocity - self.lr * g
-        move = self.momentum * velocity - self.lr * g if self.nesterov else velocity
-        new = params.with_vector(params.vector + move)
+        velocity = now.momentum * state.velocity - now.lr * g
+        move = now.momentum * velocity - now.lr * g if now.nesterov else velocity
+        new = projected(now.projection, params.with_vector(params.vector + move))
         new_state = replace(state, update=state.update + 1, velocity=velocity)
         return new, new_state, _report(value, batch, began)
 
@@ -104,10 +110,12 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     l2: float = 0.0
+    projection: Projection | None = None
 
     def __post_init__(self) -> None:
         rates = {"beta1": "in [0, 1)", "beta2": "in [0, 1)"}
         settle(self, lr="positive", eps="positive", l2="0 or more", **rates)
+        must_be_a_part(self, "projection", "__call__", "MaxNorm(), or None")
 
     def init(self, params: Params, seed: int = 0) -> AdamState:
         """Return the first state: both means zero."""
@@ -119,16 +127,17 @@ class Adam:
     ) -> tuple[Params, AdamState, Report]:
         """Make one update; reject it if the objective or the gradient is not finite."""
         began = perf_counter()
-        xp = array_module(params.vector)
+        now, xp = resolved(self, state.update), array_module(params.vector)
         batch, state = with_noise(net, params, batch, state)
-        value, g = gradient(net, loss, params, batch, self.l2)
+        value, g = gradient(net, loss, params, batch, now.l2)
         if not _finite(value, g):
             return params, state, _report(value, batch, began, accepted=False)
         t = state.update + 1
-        mean = self.beta1 * state.mean + (1 - self.beta1) * g
-        square = self.beta2 * state.square + (1 - self.beta2) * (g * g)
-        scale = xp.sqrt(square / (1 - self.beta2**t)) + self.eps
-        new = params.with_vector(params.vector - self.lr / (1 - self.beta1**t) * mean / scale)
+        mean = now.beta1 * state.mean + (1 - now.beta1) * g
+        square = now.beta2 * state.square + (1 - now.beta2) * (g * g)
+        scale = xp.sqrt(square / (1 - now.beta2**t)) + now.eps
+        moved = params.with_vector(params.vector - now.lr / (1 - now.beta1**t) * mean / scale)
+        new = projected(now.projection, moved)
         new_state = replace(state, update=t, mean=mean, square=square)
         return new, new_state, _report(value, batch, began)
 

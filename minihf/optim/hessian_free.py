@@ -42,8 +42,10 @@ from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
 from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
+from minihf.optim.projections import Projection, projected
 from minihf.optim.report import BlockReport, Report, joined
 from minihf.optim.sampling import Prefix, Sampling
+from minihf.optim.schedules import resolved
 from minihf.optim.settings import must_be_a_part, settle
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
 from minihf.optim.trust import trust
@@ -62,6 +64,7 @@ PARTS = {
     "step_rule": ("__call__", "FixedStep(0.1)"),
     "sampling": ("draw", "Prefix(0.25)"),
     "structural": ("__call__", "StructuralDamping(), or None"),
+    "projection": ("__call__", "MaxNorm(), or None"),
 }
 """What a composition is made of: the method that each part is there for, and examples of it."""
 
@@ -85,7 +88,8 @@ class HessianFreeState:
     solution : array, shape (n,), or None
         CG's last iterate of every block, for the warm start.
     rng : dict
-        State of the `numpy.random.Generator` that noise layers and preconditioners draw from.
+        State of the `numpy.random.Generator` that noise layers, sampling and preconditioners draw
+        from.
     memory : None, or nested dicts of arrays and numbers
         What the preconditioner remembers.
     move : array, shape (n,), or None
@@ -117,9 +121,10 @@ class HessianFree:
     damping : Damping
         `Constant`, `LevenbergMarquardt` or `ConvexMix`.
     step_rule : StepRule
-        `FixedStep`, `BacktrackingArmijo` or `Subspace`.
+        `FixedStep`, `BacktrackingArmijo` or `Subspace`; `Scaled` around one of them.
     sampling : Sampling
-        `Prefix` or `CycledChunks`: the curvature batch, where `step` is not given one.
+        `Prefix`, `CycledChunks` or `Independent`: the curvature batch, where `step` is not given
+        one.
     l2 : float
         Coefficient of 1/2 |theta|^2, in objective, gradient and curvature alike.
     rho_on : "curvature" or "gradient"
@@ -131,9 +136,14 @@ class HessianFree:
         Whether all blocks are solved at the same parameters and move together (block Jacobi), or
         each moves before gradient and curvature are evaluated anew for the next (block
         Gauss-Seidel): as many gradients as blocks.
+    projection : Projection, optional
+        `MaxNorm`: where the parameters are brought back to after an update. One that has to do so
+        costs one more evaluation of the objective.
 
     Notes
     -----
+    A number, of the composition or of its parts, may be a schedule (`minihf.optim.schedules`).
+
     Without arguments it is the house method. Each layer is a block, solved by a single CG iteration
     from zero, preconditioned by the inverse of the layer's Kronecker factors, which are averaged
     over updates. The step is the exact minimiser of the whole damped quadratic over the sum of
@@ -177,6 +187,7 @@ class HessianFree:
     rho_on: str = "gradient"
     structural: StructuralDamping | None = None
     update: str = "simultaneous"
+    projection: Projection | None = None
 
     def __post_init__(self) -> None:
         settle(self, l2="0 or more")
@@ -201,7 +212,7 @@ class HessianFree:
         """Return the first state. Refuses blocks that fit neither the parameters nor the solver."""
         partition = Partition.of(params, self.blocks)
         must_be_solvable(partition, self.solver)
-        lam = dict.fromkeys(partition, self.damping.initial)
+        lam = dict.fromkeys(partition, resolved(self.damping, 0).initial)
         return HessianFreeState(0, lam, None, generator(seed))
 
     def must_suit(self, net: Callable[..., Any], loss: Any, params: Params, batch: Batch) -> None:
@@ -216,7 +227,7 @@ class HessianFree:
             C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
             self._precondition(C, state)
         if self.structural is not None:
-            self.structural(C, self.damping.initial)
+            self.structural(C, resolved(self.damping, 0).initial)
 
     def step(
         self,
@@ -256,19 +267,22 @@ class HessianFree:
         ValueError
             If a batch is empty or torn, or the curvature batch is larger than the gradient batch.
         """
-        began = perf_counter()
+        began, t = perf_counter(), state.update
+        now = resolved(self, t)
+        if now.damping is not self.damping and not now.damping.adaptive:  # lam is on a schedule
+            state = replace(state, lam=dict.fromkeys(state.lam, now.damping.initial))
         batch, state = with_noise(net, params, batch, state)
         if curvature_batch is not None:
             curvature_batch, state = with_noise(net, params, curvature_batch, state)
-        chosen = self._curvature_batch(batch, curvature_batch, state.update)
+        chosen, state = now._curvature_batch(batch, curvature_batch, state)
         reports, solution = [], state.solution
-        for group in ORDERS[self.update](state.lam):
-            params, state, report = self._turn(
+        for group in ORDERS[now.update](state.lam):
+            params, state, report = now._turn(
                 net, loss, params, state, batch, chosen, group, solution, began
             )
             reports.append(report)
             began = perf_counter()
-        return params, replace(state, update=state.update + 1), joined(reports)
+        return params, replace(state, update=t + 1), joined(reports)
 
     def _turn(
         self,
@@ -304,12 +318,15 @@ class HessianFree:
             on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
             predicted, rho, rhos = trust(here, step, solves, self.damping, on_chunk)
 
-        accepted, problem = _verdict(step, old, solves)
+        accepted, problem = _verdict(step, solves)
+        new, move, after = params, None, old
+        if accepted:
+            new, move, after = self._land(net, loss, params, step, batch)
         report = Report(
             objective=old,
-            new_objective=step.objective if accepted else old,
+            new_objective=after,
             accepted=accepted,
-            problem=problem,
+            problem=problem or ("the objective rose" if after > old else ""),
             cases=n_cases(batch),
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
@@ -325,12 +342,21 @@ class HessianFree:
             lam=self._damp(state, rhos),
             solution=within(C, group, found, state.solution),
         )
-        if not accepted:
-            return params, new_state, report
-        move = step.length * step.direction
-        if self.step_rule.momentum:
+        if move is not None and self.step_rule.momentum:
             new_state = replace(new_state, move=within(C, group, move, state.move))
-        return params.with_vector(params.vector + move), new_state, report
+        return new, new_state, report
+
+    def _land(
+        self, net: Callable[..., Any], loss: Any, params: Params, step: Step, batch: Batch
+    ) -> tuple[Params, Array, float]:
+        """Return the new parameters, after the projection, the way there, and the objective."""
+        move = step.length * step.direction
+        moved = params.with_vector(params.vector + move)
+        new = projected(self.projection, moved)
+        if new is moved:
+            return new, move, step.objective
+        after = float(to_host(objective(net, loss, new, batch, self.l2)))
+        return new, new.vector - params.vector, after
 
     def _precondition(
         self, C: CurvatureOperator, state: HessianFreeState
@@ -371,22 +397,25 @@ class HessianFree:
             )
         return solves, reports
 
-    def _curvature_batch(self, batch: Batch, given: Batch | None, update: int) -> Batch:
+    def _curvature_batch(
+        self, batch: Batch, given: Batch | None, state: HessianFreeState
+    ) -> tuple[Batch, HessianFreeState]:
         N = n_cases(batch)
         if given is None:
-            part = self.sampling.draw(batch, update)
+            rng = resume(state.rng)
+            part = self.sampling.draw(batch, state.update, rng)
             if len(part) != len(batch):
                 raise ValueError(
                     f"{type(self.sampling).__name__}.draw lost the noise of the batch "
                     "(x, y, noise); take cases by minihf.optim.batches.rows"
                 )
-            return part
+            return part, replace(state, rng=rng.bit_generator.state)
         if n_cases(given) > N:
             raise ValueError(
                 f"the curvature batch has {n_cases(given)} cases, the gradient batch {N}; "
                 "the curvature is measured on at most as many cases as the gradient"
             )
-        return given
+        return given, state
 
     def _damp(self, state: HessianFreeState, rhos: Mapping[str, float]) -> dict[str, float]:
         """Return the next lam of every block; one that is told no rho keeps its own."""
@@ -417,7 +446,7 @@ class HessianFree:
         return params, replace(state, lam=raised), report
 
 
-def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
+def _verdict(step: Step, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
     """Tell whether to move, and in one line what is wrong, if anything is."""
     problem = "; ".join(
         f"{what} in block {', '.join(failed)}"
@@ -428,7 +457,7 @@ def _verdict(step: Step, old: float, solves: Mapping[str, CGResult]) -> tuple[bo
         return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
     if not step.length:
         return False, f"update rejected: {problem or step.problem}"
-    return True, problem or ("the objective rose" if step.objective > old else "")
+    return True, problem
 
 
 def _all_finite(value: Array, g: Array) -> bool:

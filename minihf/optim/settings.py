@@ -1,4 +1,4 @@
-"""Settings of a frozen configuration: plain Python numbers, within their ranges, and parts.
+"""Settings of a frozen configuration: Python numbers within their ranges, schedules, and parts.
 
 A NumPy scalar such as a learning rate out of ``np.logspace`` would silently turn float32 parameters
 into float64, so every float setting becomes a Python float. Called by every configuration of this
@@ -9,9 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["must_be_a_part", "settle"]
+__all__ = ["Schedule", "must_be_a_part", "settle"]
+
+if TYPE_CHECKING:
+    number = Any  # to a type checker a schedule is the number that a part will see in its place
+else:
+    number = object
+
+
+class Schedule(number):
+    """A setting that changes from update to update.
+
+    Where a number is expected, a schedule may stand: the optimizer puts its value there at the
+    beginning of each update (`minihf.optim.schedules.resolved`), so that no part knows of it.
+    """
+
+    def at(self, update: int) -> float:
+        """Return the value at the update of that number, counted from 0."""
+        raise NotImplementedError(f"{type(self).__name__} lacks at(update)")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The first value and the last; all others lie between them."""
+        raise NotImplementedError(f"{type(self).__name__} lacks ends")
+
 
 RANGES: dict[str, Callable[[float], bool]] = {
     "positive": lambda value: value > 0,
@@ -26,6 +49,9 @@ RANGES: dict[str, Callable[[float], bool]] = {
 def settle(config: Any, **ranges: str) -> None:
     """Make a configuration's float fields Python floats, and check the named fields' ranges.
 
+    A schedule must begin and end in the range. Where that is "positive" it may end at 0: a rate
+    does, and then nothing moves any more.
+
     Raises
     ------
     TypeError
@@ -36,14 +62,21 @@ def settle(config: Any, **ranges: str) -> None:
     kind = type(config).__name__
     for setting in fields(config):
         value = getattr(config, setting.name)
-        if setting.type == "float":
+        if setting.type == "float" and not isinstance(value, Schedule):
             try:
                 object.__setattr__(config, setting.name, float(value))
             except (TypeError, ValueError):
                 raise TypeError(f"{kind}: {setting.name} is {value!r}, not a number") from None
     for name, wanted in ranges.items():
-        if not RANGES[wanted](getattr(config, name)):
+        if not _within(getattr(config, name), wanted):
             raise ValueError(f"{kind}: {name} must be {wanted}, got {getattr(config, name)}")
+
+
+def _within(value: Any, wanted: str) -> bool:
+    if not isinstance(value, Schedule):
+        return RANGES[wanted](value)
+    first, last = value.ends
+    return RANGES[wanted](first) and RANGES["0 or more" if wanted == "positive" else wanted](last)
 
 
 def must_be_a_part(

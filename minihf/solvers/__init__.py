@@ -1,6 +1,14 @@
 """Linear solvers for curvature."""
 
-from minihf.solvers.cg import CGResult, Reason, RelativeProgress, RelativeResidual, cg, martens_grid
+from minihf.solvers.cg import (
+    CGResult,
+    Reason,
+    RelativeProgress,
+    RelativeResidual,
+    cg,
+    every_iterate,
+    martens_grid,
+)
 from minihf.solvers.dense import cholesky
 
 __all__ = [
@@ -10,5 +18,6 @@ __all__ = [
     "RelativeResidual",
     "cg",
     "cholesky",
+    "every_iterate",
     "martens_grid",
 ]

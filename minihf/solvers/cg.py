@@ -27,7 +27,15 @@ import numpy as np
 
 from minihf.backend import Array, array_module, to_host
 
-__all__ = ["CGResult", "Reason", "RelativeProgress", "RelativeResidual", "cg", "martens_grid"]
+__all__ = [
+    "CGResult",
+    "Reason",
+    "RelativeProgress",
+    "RelativeResidual",
+    "cg",
+    "every_iterate",
+    "martens_grid",
+]
 
 
 class Reason(Enum):
@@ -115,6 +123,11 @@ def martens_grid(i: int) -> bool:
     return any(math.ceil(5 * 1.3**m) == i for m in (j - 1, j, j + 1) if m >= 0)
 
 
+def every_iterate(i: int) -> bool:
+    """Tell that iteration i is kept, whatever i: for a solver of few iterations."""
+    return True
+
+
 def cg(
     A: Any,
     b: Array,
@@ -140,7 +153,8 @@ def cg(
     stop : callable of (quadratics, residuals), optional
         `RelativeProgress` (the default), `RelativeResidual`, or your own: a `Reason` or None.
     record : callable of int
-        Which iterates to keep beside the last; `martens_grid` keeps 5, 7, 9, 11, 15, ...
+        Which iterates to keep beside the last; `martens_grid` keeps 5, 7, 9, 11, 15, ...,
+        `every_iterate` all.
     check_every : int
         Iterations between two looks at the scalars. Each look waits for the device once; with a
         larger cadence CG may run up to ``check_every - 1`` iterations longer than the rule asks.

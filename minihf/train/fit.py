@@ -23,6 +23,7 @@ from minihf.backend import to_host
 from minihf.optim.batches import Batch, chunks, n_cases
 from minihf.optim.report import Report
 from minihf.params import Params
+from minihf.train.averaging import RunningMean
 from minihf.train.console import interruptible, progress_bar
 from minihf.train.feed import batches_of, test_of, train_of, upload
 from minihf.train.history import History, log_file
@@ -48,6 +49,7 @@ def fit(
     state: Any = None,
     seed: int = 0,
     metric: Callable[[Any, Any], Any] | None = None,
+    averaging: float | None = None,
     looks: int = 60,
     log: str | Path | None = None,
     progress: bool = True,
@@ -82,6 +84,9 @@ def fit(
         Of the initial parameters, the order of the cases, and the optimizer.
     metric : callable of (output, y), optional
         What is looked at, a mean over cases; without it, ``loss.value``.
+    averaging : float, optional
+        Look at the mean of the parameters over about this share of the updates so far, in (0, 1],
+        instead of the last ones; `minihf.train.averaging` has the equation.
     looks : int
         How often, about, training and test error are measured and a record is made, beside the
         start; the end is always looked at. 0: only start and end. Under a budget of seconds a look
@@ -101,8 +106,8 @@ def fit(
     Returns
     -------
     History
-        With ``.params``, ``.state``, ``.ended`` and the records. Ctrl-C finishes the update at
-        hand and returns likewise.
+        With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the
+        update at hand and returns likewise.
 
     Raises
     ------
@@ -128,6 +133,8 @@ def fit(
     for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
         if value < least:
             raise ValueError(f"fit: {count} must be {least} or more, got {value}")
+    if averaging is not None and not 0 < averaging <= 1:
+        raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
     train = upload("train", train_of(data))
     held_out = test_of(data, test)
     batches = batches_of(train, batch_size, np.random.default_rng(seed))
@@ -139,6 +146,7 @@ def fit(
     run = _Run(
         net, loss, opt, params, state, metric or loss.value, train,
         None if held_out is None else upload("test", held_out),
+        None if averaging is None else RunningMean(averaging),
     )  # fmt: skip
 
     with ExitStack() as stack:
@@ -158,7 +166,7 @@ def fit(
             if ended:
                 break
             run.update(next(batches))
-    return History(run.records, run.good, run.state, ended)
+    return History(run.records, run.good, run.state, ended, run.shown)
 
 
 def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
@@ -195,6 +203,7 @@ class _Run:
     metric: Callable[[Any, Any], Any]
     train: Batch
     test: Batch | None
+    mean: RunningMean | None
     good: Params = field(init=False)  # the last parameters whose objective was seen to be finite
     report: Report | None = None
     updates: int = 0
@@ -211,6 +220,13 @@ class _Run:
         self.good = self.params
 
     @property
+    def shown(self) -> Params:
+        """The parameters that are looked at: the last ones, or their mean."""
+        if self.mean is None or self.mean.params is None:
+            return self.params
+        return self.mean.params
+
+    @property
     def data_passes(self) -> float:
         return self.cases / n_cases(self.train)
 
@@ -222,6 +238,8 @@ class _Run:
             self.params, self.state, report = self.opt.step(
                 self.net, self.loss, self.params, self.state, batch
             )
+            if self.mean is not None:
+                self.mean.add(self.params)
         self.seconds += perf_counter() - began
         self.updates += 1
         self.cases += report.cases
@@ -253,10 +271,13 @@ class _Run:
     def look(self, ended: str) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
         began, report = perf_counter(), self.report
-        train, objective = self._means(self.train, self.metric, self.loss.value)
-        test = None if self.test is None else self._means(self.test, self.metric)[0]
-        if math.isfinite(objective):  # the metric may be finite all the same
-            self.good = self.params
+        shown = self.shown
+        train, objective = self._means(shown, self.train, self.metric, self.loss.value)
+        test = None if self.test is None else self._means(shown, self.test, self.metric)[0]
+        if ended and shown is not self.params:
+            (objective,) = self._means(self.params, self.train, self.loss.value)
+        if math.isfinite(objective) and (ended or shown is self.params):
+            self.good = self.params  # the metric may be finite all the same
         self.looking += perf_counter() - began
         self.records.append(
             {
@@ -293,12 +314,14 @@ class _Run:
             parts.append(report.problem)
         return ", ".join(parts)
 
-    def _means(self, batch: Batch, *measures: Callable[[Any, Any], Any]) -> list[float]:
+    def _means(
+        self, params: Params, batch: Batch, *measures: Callable[[Any, Any], Any]
+    ) -> list[float]:
         """Return the means over the cases of functions of (output, y), in one forward pass."""
         means = [0.0] * len(measures)
         with np.errstate(over="ignore", invalid="ignore"):
             for (x, y), share in chunks(batch):
-                output = self.net(self.params, x)
+                output = self.net(params, x)
                 for i, measure in enumerate(measures):
                     means[i] += share * float(to_host(measure(output, y)))
         return means

@@ -40,6 +40,9 @@ class History:
         The optimizer's state, to go on from.
     ended : str
         Why the run ended, one line; empty for a log of a run that was killed.
+    mean : Params or None
+        The parameters that the last record is of: those averaged over the last updates, if `fit`
+        was to average, else the last ones. `params`, not these, are to go on from.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class History:
     params: Params | None = None
     state: Any = None
     ended: str = ""
+    mean: Params | None = None
 
     @property
     def last(self) -> dict[str, Any]:

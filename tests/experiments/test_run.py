@@ -11,6 +11,7 @@ from minihf.experiments import networks
 from minihf.experiments.methods import METHODS
 from minihf.experiments.tasks import TASKS, task
 from minihf.experiments.tasks.lstm_mnist import pooled_pixels
+from minihf.experiments.variants import variant
 
 BUILT = {
     "autoencoder": (networks.autoencoder(12, 8, 3), networks.AUTOENCODER_BLOCKS),
@@ -36,6 +37,28 @@ def test_the_resnet_is_what_it_says():
     assert shapes["group1.shortcut.W"] == (32, 16, 1, 1)
     assert "group0.shortcut.W" not in shapes
     assert shapes["dense.W"] == (64, 10)
+
+
+def test_the_dropout_classifier_is_what_it_says():
+    net = networks.dropout_classifier(20, 30, 40, 3, corruption=0.2)
+    params = net.init(0)
+    assert [params[name].shape for name in params.names[::2]] == [(20, 30), (30, 40), (40, 3)]
+    assert np.abs(params["hidden1.W"]).max() <= np.sqrt(6 / (30 + 40 + 1))
+    assert {name: set(params[name].tolist()) for name in params.names[1::2]} == {
+        "hidden0.b": {np.float32(0.1)}, "hidden1.b": {np.float32(0.1)}, "dense.b": {0.0},
+    }  # fmt: skip
+    masks = net.draw(np.random.default_rng(0), 500)
+    assert {name: set(mask.ravel().tolist()) for name, mask in masks.items()} == {
+        "corruption.mask": {0.0, 1.25}, "dropout.mask": {0.0, 2.0},
+    }  # fmt: skip
+    assert masks["corruption.mask"].shape == (500, 20)
+    assert masks["dropout.mask"].shape == (500, 40)
+
+
+def test_the_schedules_of_kiros2013_can_be_set_for_another_epoch():
+    word = "kiros2013:solver.warm_start.every=60:step_rule.factor.every=60"
+    found = variant(TASKS["dropout-mnist"].methods, word)
+    assert found.opt == hf.papers.kiros2013(updates_per_epoch=60)
 
 
 def test_pooling_keeps_every_pixel_in_its_place():
@@ -155,6 +178,17 @@ def test_images_of_another_size_are_refused(tmp_path, capsys):
     assert "(3, 8, 8) channels, rows and columns; this task wants (1, 28, 28)" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["kiros2013", "zhang2017", "sgd"])
+def test_methods_of_dropout_mnist_run_and_learn(method, tmp_path, tenth):
+    words = ["run", "dropout-mnist", "--method", method, "--updates", "1", "--quiet"]
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    (log,) = tmp_path.glob("*.jsonl")
+    history = hf.History.read(log)
+    assert history.last["train"] < history.records[0]["train"] < 0.95
+    assert history.last["rejected"] == 0
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def test_a_tasks_own_settings_are_what_is_changed():
     ("word", "message"),
     [
         ("adma:lr=1", r"unknown method 'adma'; known: .*did you mean 'adam'\?"),
-        ("adam:lrr=1", r"'adam:lrr=1': unknown field of Adam 'lrr'; known: lr, .*l2, batch \(did"),
+        ("adam:lrr=1", r"'adam:lrr=1': unknown field of Adam 'lrr'; known: lr, .*, batch \(did"),
         ("adam:batch.x=1", "unknown field of Adam 'batch'; known: lr"),
         ("minihf:solver.iters=1", "unknown field of ConjugateGradients 'iters'; known: max_iters,"),
         ("minihf:solver=3", "'solver' of HessianFree is a ConjugateGradients; its own fields: "

@@ -85,10 +85,12 @@ def variance_is(W, expected, kurtosis):
     return abs(np.mean(W**2) - expected) <= SIGMAS * error
 
 
+@pytest.mark.parametrize("extra", [0, 1])
 @pytest.mark.parametrize("gain", [1.0, 4.0])
-def test_glorot_is_uniform_up_to_its_bound(gain):
-    W = hf.Glorot(gain).weight(np.random.default_rng(0), FAN_IN, FAN_OUT)
-    bound = gain * np.sqrt(6 / (FAN_IN + FAN_OUT))
+def test_glorot_is_uniform_up_to_its_bound(gain, extra):
+    rule = hf.Glorot(gain, count_bias=bool(extra))
+    W = rule.weight(np.random.default_rng(0), FAN_IN, FAN_OUT)
+    bound = gain * np.sqrt(6 / (FAN_IN + FAN_OUT + extra))
     assert 0.999 * bound < np.abs(W).max() <= bound  # 60000 draws come that close
     assert variance_is(W, bound**2 / 3, kurtosis=9 / 5)
 
@@ -108,8 +110,11 @@ def test_sparse_connects_fifteen_inputs_to_each_unit():
     assert np.count_nonzero(narrow) == narrow.size
 
 
-def test_biases_start_at_zero_unless_sparse_is_told_otherwise():
-    for rule, value in [(hf.Glorot(), 0.0), (hf.He(), 0.0), (hf.Sparse(bias_value=0.5), 0.5)]:
+def test_biases_start_at_zero_unless_told_otherwise():
+    for rule, value in [
+        (hf.Glorot(), 0.0), (hf.He(), 0.0), (hf.Sparse(), 0.0),
+        (hf.Glorot(bias_value=0.25), 0.25), (hf.Sparse(bias_value=0.5), 0.5),
+    ]:  # fmt: skip
         params = hf.Dense(3, 2, init_with=rule).init(0)
         assert params["b"].tolist() == [value, value]
 

@@ -18,9 +18,13 @@ def test_the_warm_start_is_the_decayed_previous_solution_of_the_block():
 
 def test_a_solve_passes_its_settings_on():
     A, b, looks = np.diag(np.arange(1.0, 9.0)), np.ones(8), []
-    solve = ConjugateGradients(6, lambda qs, rs: looks.append(len(qs) - 1), check_every=3)
-    assert solve(A, b, None, None).n_products == 6
+    solve = ConjugateGradients(
+        6, lambda qs, rs: looks.append(len(qs) - 1), check_every=3, record=lambda i: i in (2, 3)
+    )
+    found = solve(A, b, None, None)
+    assert found.n_products == 6
     assert looks == [3, 6]
+    assert [i for i, _ in found.iterates] == [2, 3, 6]
 
 
 def test_the_preconditioner_alone_makes_no_product_and_is_right_where_it_is_the_inverse(backend):

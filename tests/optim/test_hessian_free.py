@@ -333,7 +333,7 @@ def test_curvature_chunks_take_turns_and_may_be_given_instead(problem, run):
     sampled = run(opt, p, 5)
     params, state = p.params, opt.init(p.params)
     for update in range(5):
-        chunk = CycledChunks(3).draw(p.batch, update)
+        chunk = CycledChunks(3).draw(p.batch, update, None)
         params, state, _ = opt.step(p.net, p.loss, params, state, p.batch, chunk)
     assert params.vector.tobytes() == sampled[0].vector.tobytes()
     assert bits(state) == bits(sampled[1])

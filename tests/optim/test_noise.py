@@ -10,7 +10,7 @@ import pytest
 
 import minihf as hf
 from minihf import ops
-from minihf.optim import CycledChunks, Prefix, SquaredGradients
+from minihf.optim import CycledChunks, Independent, Prefix, SquaredGradients
 from minihf.optim.batches import CHUNK, gradient, n_cases, objective, rows, with_noise
 
 ROUNDING = 1e-12      # relative, float64: sums in another order
@@ -18,6 +18,7 @@ ROUNDING = 1e-12      # relative, float64: sums in another order
 OPTIMIZERS = {
     "martens": hf.papers.martens2010(lam=1.0, l2=0.01),
     "zhang": hf.papers.zhang2017("layer", alpha=0.5, lam=0.1),
+    "kiros": hf.papers.kiros2013(2),
     "sgd": hf.SGD(0.1, momentum=0.9),
     "adam": hf.Adam(0.01),
 }
@@ -93,8 +94,8 @@ def test_a_case_meets_one_mask_throughout_an_update_and_another_in_the_next(opt,
     p = noisy(N)
     params, state = p.params, opt.init(p.params)
     least, masks = 1, []  # the gradient
-    if isinstance(opt, hf.HessianFree):  # and curvature, objective; twice more for rho
-        least = 5 if opt.damping.adaptive else 3
+    if isinstance(opt, hf.HessianFree):  # and curvature, objective; twice more for rho on a chunk
+        least = 5 if opt.damping.adaptive and opt.rho_on == "curvature" else 3
     for _ in range(3):
         mask = hf.to_host(mask_of(p, state))
         p.net.calls.clear()
@@ -152,7 +153,7 @@ def test_a_batch_that_has_its_noise_keeps_it():
 
 def test_a_sampling_rule_that_loses_the_noise_is_told():
     class Careless:
-        def draw(self, batch, update):
+        def draw(self, batch, update, rng):
             return batch[0][:3], batch[1][:3]
 
     p, opt = noisy(), dataclasses.replace(OPTIMIZERS["martens"], sampling=Careless())
@@ -160,12 +161,12 @@ def test_a_sampling_rule_that_loses_the_noise_is_told():
         opt.step(p.net, p.loss, p.params, opt.init(p.params), p.batch)
 
 
-@pytest.mark.parametrize("rule", [Prefix(0.3), CycledChunks(5)])
+@pytest.mark.parametrize("rule", [Prefix(0.3), CycledChunks(5), Independent(0.3)])
 def test_sampling_takes_the_noise_of_its_cases(rule):
     p = noisy(13)
     batch, _ = with_noise(p.net, p.params, p.batch, hf.SGD().init(p.params))
     for update in range(5):
-        x, _, noise = rule.draw(batch, update)
+        x, _, noise = rule.draw(batch, update, np.random.default_rng(update))
         np.testing.assert_array_equal(noise["1.mask"], batch[2]["1.mask"][numbers(x)])
 
 

@@ -12,6 +12,7 @@ from minihf.experiments.tasks import (
     autoencoders,
     classifier_digits,
     deep_sigmoid,
+    dropout_mnist,
     lstm_mnist,
     resnet_cifar10,
     temporal_order,
@@ -26,5 +27,6 @@ TASKS: Mapping[str, Task] = {
     **resnet_cifar10.TASKS,
     **classifier_digits.TASKS,
     **deep_sigmoid.TASKS,
+    **dropout_mnist.TASKS,
     **temporal_order.TASKS,
 }
