@@ -62,7 +62,7 @@ class Experiment:
         N, size = len(self.data.x_train), method.batch_size
         return fit(
             self.net, self.task.loss, method.opt, self.data, seed=seed, metric=self.task.metric,
-            batch_size=None if size is None else min(size, N),
+            batch_size=None if size is None else min(size, N), averaging=method.averaging,
             **{"name": method.label, **options}, **budget,
         )  # fmt: skip
 

@@ -10,18 +10,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minihf.optim import SGD, Adam, HessianFree, papers
+from minihf.optim import SGD, Adam, HessianFree, Linear, papers
 
 __all__ = ["METHODS", "Method"]
 
 
 @dataclass(frozen=True)
 class Method:
-    """An optimizer, what figures call it, and its cases per update (None: all there are)."""
+    """An optimizer and how it is used.
+
+    Attributes
+    ----------
+    label : str
+        What figures call it.
+    opt : HessianFree, Adam, SGD
+    batch_size : int, optional
+        Cases per update; all there are, if None.
+    averaging : float, optional
+        As `minihf.fit` takes it.
+    """
 
     label: str
     opt: Any
     batch_size: int | None = None
+    averaging: float | None = None
 
 
 METHODS: Mapping[str, Method] = {
@@ -38,6 +50,9 @@ METHODS: Mapping[str, Method] = {
     "chan_szeto1999": Method("block LM (chan_szeto1999)", papers.chan_szeto1999()),
     "chen2018": Method("EA-CG on PCH (chen2018)", papers.chen2018(), batch_size=500),
     "adam": Method("Adam", Adam(lr=1e-3), batch_size=128),
+    "adam-linear": Method(
+        "Adam, rate to 0", Adam(lr=Linear(1e-3, 0.0, updates=5000)), batch_size=128
+    ),
     "sgd": Method("SGD", SGD(lr=0.01, momentum=0.9), batch_size=128),
 }
 """Some refuse some networks, and say why and what to take instead."""

@@ -2,9 +2,10 @@
 
     name[:field=value]...
 
-A field is one of the optimizer's; one of a part of it, by a dotted path (``solver.max_iters``); or
-``batch``, the cases per update. A value is a number, ``true``, ``false``, ``none`` or a name.
-Called by the runner, the race and the command line.
+A field is one of the optimizer's; one of a part of it, by a dotted path (``solver.max_iters``);
+``batch``, the cases per update; or ``averaging``, a share of the run. A value is a number, ``true``,
+``false``, ``none`` or a name. For a part it is the name of another one, as `minihf.optim` has it:
+``solver=PreconditionerOnly``. Called by the runner, the race and the command line.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from minihf import optim
 from minihf.experiments.methods import Method
 
 __all__ = ["one_of", "variant"]
@@ -27,6 +29,16 @@ FITTING: Mapping[type, tuple[str, tuple[type, ...]]] = {
     str: ("a name", (str,)),
 }
 """By the type of what a field holds: what may take its place."""
+PARTS: Mapping[str, tuple[type, ...]] = {
+    "solver": (optim.ConjugateGradients, optim.PreconditionerOnly, optim.Cholesky),
+    "preconditioner": (optim.SquaredGradients, optim.Jacobi, optim.Kronecker),
+    "damping": (optim.Constant, optim.LevenbergMarquardt, optim.ConvexMix),
+    "structural": (optim.StructuralDamping,),
+    "step_rule": (optim.FixedStep, optim.BacktrackingArmijo, optim.Subspace, optim.SumThenMean),
+    "sampling": (optim.Prefix, optim.CycledChunks, optim.Independent),
+    "projection": (optim.MaxNorm,),
+}
+"""By field, the parts that can be named: they need no settings."""
 
 
 def variant(methods: Mapping[str, Method], word: str) -> Method:
@@ -43,8 +55,10 @@ def variant(methods: Mapping[str, Method], word: str) -> Method:
     >>> method = variant(METHODS, "adam:lr=5e-4:batch=512")
     >>> method.label, method.opt.lr, method.batch_size
     ('Adam, lr=5e-4, batch=512', 0.0005, 512)
-    >>> variant(METHODS, "minihf:solver.max_iters=3").opt.solver.max_iters
+    >>> variant(METHODS, "zhang2017:solver.max_iters=3").opt.solver.max_iters
     3
+    >>> variant(METHODS, "zhang2017:preconditioner=Kronecker:blocks=network").opt.preconditioner
+    Kronecker(decay=0.9, refresh=3)
     """
     name, *settings = word.split(":")
     method = methods[one_of(methods, "method", name)]
@@ -90,8 +104,12 @@ def _with_setting(method: Method, field: str, value: Any) -> Method:
         if value is not None and (type(value) is not int or value < 1):
             raise ValueError(f"batch must be a whole number, or none for all cases; got {value!r}")
         return replace(method, batch_size=value)
+    if field == "averaging":
+        if value is not None and not (isinstance(value, float | int) and 0 < value <= 1):
+            raise ValueError(f"averaging must be a number in (0, 1], or none; got {value!r}")
+        return replace(method, averaging=value)
     kind = type(method.opt).__name__
-    one_of([*_names(method.opt), "batch"], f"field of {kind}", field.partition(".")[0])
+    one_of([*_names(method.opt), "batch", "averaging"], f"field of {kind}", field.partition(".")[0])
     return replace(method, opt=_with_field(method.opt, field, value))
 
 
@@ -104,9 +122,15 @@ def _with_field(config: Any, path: str, value: Any) -> Any:
         if not _is_part(old):
             raise ValueError(f"{name!r} of {kind} is {old!r}, which has no fields")
         return replace(config, **{name: _with_field(old, rest, value)})
-    if _is_part(old) and value is not None:
-        own = ", ".join(f"{name}.{field}" for field in _names(old)) or "none"
-        raise ValueError(f"{name!r} of {kind} is a {type(old).__name__}; its own fields: {own}")
+    parts = {part.__name__: part for part in PARTS.get(name, ())}
+    if value in parts:
+        return replace(config, **{name: parts[value]()})
+    if (_is_part(old) or parts) and value is not None:
+        own = ", ".join(f"{name}.{field}" for field in _names(old)) if _is_part(old) else ""
+        raise ValueError(
+            f"{name!r} of {kind} is {f'a {type(old).__name__}' if own else old}; "
+            f"its own fields: {own or 'none'}; in its place: {', '.join(parts) or 'none'}"
+        )
     what, kinds = FITTING.get(type(old), ("", (type(value),)))
     if type(value) not in kinds:
         raise ValueError(f"{name!r} of {kind} must be {what}, got {value!r}")

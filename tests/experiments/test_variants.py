@@ -6,8 +6,8 @@ import pytest
 
 from minihf.experiments.methods import METHODS
 from minihf.experiments.tasks import TASKS
-from minihf.experiments.variants import variant
-from minihf.optim import papers
+from minihf.experiments.variants import PARTS, variant
+from minihf.optim import ConjugateGradients, Linear, MaxNorm, papers
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -58,6 +58,25 @@ def test_a_curvature_has_settings_too():
         variant(METHODS, "chen2018:curvature.mode=abc")
 
 
+def test_a_part_is_replaced_by_another_one_by_name():
+    bare = variant(METHODS, "minihf:solver=ConjugateGradients:solver.max_iters=2")
+    assert bare.opt.solver == ConjugateGradients(2)
+    assert variant(METHODS, "minihf:preconditioner=none").opt.preconditioner is None
+    assert variant(METHODS, "adam:projection=MaxNorm").opt.projection == MaxNorm()
+    assert variant(METHODS, "adam-linear:lr.updates=70").opt.lr == Linear(1e-3, 0.0, updates=70)
+
+
+def test_every_part_that_can_be_named_stands_alone():
+    for kinds in PARTS.values():
+        for kind in kinds:
+            assert isinstance(kind(), kind)
+
+
+def test_averaging_is_a_setting_of_the_method():
+    assert variant(METHODS, "adam:averaging=0.1").averaging == 0.1
+    assert variant(METHODS, "minihf:averaging=none").averaging is None
+
+
 def test_a_tasks_own_settings_are_what_is_changed():
     methods = TASKS["autoencoder-mnist"].methods
     assert variant(methods, "zhang2017:blocks=network").opt == papers.zhang2017("network")
@@ -67,7 +86,7 @@ def test_a_tasks_own_settings_are_what_is_changed():
     ("word", "message"),
     [
         ("adma:lr=1", r"unknown method 'adma'; known: .*did you mean 'adam'\?"),
-        ("adam:lrr=1", r"'adam:lrr=1': unknown field of Adam 'lrr'; known: lr, .*, batch \(did"),
+        ("adam:lrr=1", r"'adam:lrr=1': unknown field of Adam 'lrr'; known: lr, .*, batch, averaging \(did"),
         ("adam:batch.x=1", "unknown field of Adam 'batch'; known: lr"),
         ("minihf:solver.iters=1", "unknown field of ConjugateGradients 'iters'; known: max_iters,"),
         ("minihf:solver=3", "'solver' of HessianFree is a ConjugateGradients; its own fields: "
@@ -85,6 +104,9 @@ def test_a_tasks_own_settings_are_what_is_changed():
         ("minihf:solver=none", "HessianFree: solver is None"),
         ("adam:batch=0", "batch must be a whole number, or none for all cases; got 0"),
         ("adam:batch=many", "got 'many'"),
+        ("adam:averaging=2", r"averaging must be a number in \(0, 1\], or none; got 2"),
+        ("minihf:solver=Subspace", "in its place: ConjugateGradients, PreconditionerOnly, Cholesky"),
+        ("adam:projection=Kronecker", "'projection' of Adam is None; its own fields: none; in its"),
         ("adam:lr", "expected NAME:FIELD=VALUE such as 'adam:lr=5e-4', got 'adam:lr'"),
         ("adam:=1", "expected NAME:FIELD=VALUE"),
         ("adam:lr=", "expected NAME:FIELD=VALUE"),
