@@ -43,6 +43,7 @@ METHODS: Mapping[str, Method] = {
     "martens_sutskever2011": Method(
         "structural HF (martens_sutskever2011)", papers.martens_sutskever2011(), batch_size=2048
     ),
+    "wiesler2013": Method("HF for classifiers (wiesler2013)", papers.wiesler2013()),
     "kiros2013": Method(
         "stochastic HF (kiros2013)", papers.kiros2013(updates_per_epoch=5), batch_size=1000
     ),

@@ -76,9 +76,10 @@ def fit(
         left out of its epoch); without it, all.
     test : tuple (x, y), optional
     params : Params, optional
-        Where to start; without, ``net.init(seed)``.
+        Where to start, another optimizer's ``history.params`` for example; without,
+        ``net.init(seed)``.
     state : object, optional
-        The optimizer's state to go on from, a ``history.state``; without, ``opt.init``.
+        The optimizer's own state to go on from, a ``history.state``; without, ``opt.init``.
     seed : int
         Of the initial parameters, the order of the cases, and the optimizer.
     metric : callable of (output, y), optional
@@ -114,7 +115,8 @@ def fit(
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
         treat the network, `looks` is negative or `give_up_after` not positive.
     TypeError
-        If `opt`, `loss` or `net` are not what they should be (a class, say, not an object).
+        If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
+        `state` is another optimizer's.
 
     Examples
     --------
@@ -139,7 +141,8 @@ def fit(
     params = net.init(seed) if params is None else params
     if hasattr(opt, "must_suit"):
         opt.must_suit(net, loss, params, train)
-    state = opt.init(params, seed) if state is None else state
+    fresh = opt.init(params, seed)
+    state = fresh if state is None else _must_go_on(opt, state, fresh)
     run = _Run(
         net, loss, opt, params, state, metric or loss.value, train,
         None if held_out is None else upload("test", held_out),
@@ -177,6 +180,15 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
         raise TypeError(f"fit: net is {net!r}; expected a layer or a function of (params, x)")
     if params is None and not hasattr(net, "init"):
         raise TypeError("fit: net is a function without initial parameters; pass params=")
+
+
+def _must_go_on(opt: Any, state: Any, fresh: Any) -> Any:
+    if fresh is not None and type(state) is not type(fresh):
+        raise TypeError(
+            f"fit: state is {type(state).__name__}, {type(opt).__name__} goes on from "
+            f"{type(fresh).__name__}; from another optimizer's parameters go on by params= alone"
+        )
+    return state
 
 
 @dataclass

@@ -462,6 +462,16 @@ def test_going_on_from_a_state_is_never_having_stopped(opt, fit):
     np.testing.assert_array_equal(second.params.vector, whole.params.vector)
 
 
+def test_another_optimizers_state_is_refused_and_its_parameters_are_not(fit):
+    first = fit(hf.SGD(0.1), updates=2)
+    opt = hf.papers.martens2010(lam=1.0)
+    message = r"fit: state is SGDState, HessianFree goes on from HessianFreeState; .*params= alone"
+    with pytest.raises(TypeError, match=message):
+        fit(opt, updates=1, params=first.params, state=first.state)
+    second = fit(opt, updates=1, params=first.params)
+    assert second.records[0]["train"] == first.last["train"]
+
+
 def test_every_rise_of_the_objective_is_counted_between_looks_too(fit):
     opt = hf.papers.zhang2017(alpha=2.2, lam=0.01)
     often, seldom = (fit(opt, updates=20, looks=looks) for looks in (20, 1))
