@@ -18,7 +18,7 @@ import numpy as np
 
 from minihf.curvature import GGN
 from minihf.op import Op
-from minihf.optim import FixedStep, HessianFree
+from minihf.optim import FixedStep, HessianFree, Prefix
 from minihf.partition import Partition
 from minihf.testing.builtin import BUILTIN, Row
 from minihf.testing.checks.curvature import check_ggn
@@ -123,6 +123,8 @@ def _check_shifted(shifted: Any) -> Verdict:
     return check_operator(shifted(A, 0.5), dense=A + 0.5 * np.eye(3))
 
 
+ALL_CASES = Prefix(1.0)  # a fixed step goes astray on what a part of few cases does not see
+
 CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
     "loss": lambda loss: check_loss(loss()),
     "GGN": check_ggn,
@@ -130,8 +132,8 @@ CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
     "damped operator": _check_shifted,
     "CG": lambda solve: check_solver(solve),
     "SGD": lambda opt: check_optimizer(opt(lr=0.05, momentum=0.9)),
-    "HessianFree": lambda opt: check_optimizer(opt(step_rule=FixedStep(0.1))),
-    "step rule": lambda rule: check_optimizer(HessianFree(step_rule=rule())),
+    "HessianFree": lambda opt: check_optimizer(opt(sampling=ALL_CASES, step_rule=FixedStep(0.1))),
+    "step rule": lambda rule: check_optimizer(HessianFree(sampling=ALL_CASES, step_rule=rule())),
     "CG, many iterations": lambda solve: check_solver(solve, sizes={"k": 7, "m": 1}),
 })  # fmt: skip
 """How a loss, an operator, a solver, an optimizer with a bug is checked."""
