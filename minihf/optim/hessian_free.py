@@ -41,17 +41,19 @@ from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
 from minihf.optim.orders import ORDERS
-from minihf.optim.preconditioners import Kronecker, Memory, Preconditioner
+from minihf.optim.preconditioners import Kronecker, Preconditioner
 from minihf.optim.projections import Projection, projected
 from minihf.optim.report import BlockReport, Report, joined
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.schedules import resolved
 from minihf.optim.settings import must_be_a_part, settle
+from minihf.optim.state import HessianFreeState
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
 from minihf.optim.trust import trust
+from minihf.optim.verdict import all_finite, verdict
 from minihf.params import Params
 from minihf.partition import Partition
-from minihf.solvers import CGResult, Reason
+from minihf.solvers import CGResult
 from minihf.tape import linearize
 
 __all__ = ["HessianFree", "HessianFreeState"]
@@ -67,41 +69,6 @@ PARTS = {
     "projection": ("__call__", "MaxNorm(), or None"),
 }
 """What a composition is made of: the method that each part is there for, and examples of it."""
-
-FAULTS = {
-    Reason.NON_FINITE: "a product was not finite",
-    Reason.NOT_POSITIVE_DEFINITE: "the matrix was not positive definite",
-}
-"""Of the reasons for which a solver can stop, those worth a line in the report."""
-
-
-@dataclass(frozen=True)
-class HessianFreeState:
-    """What is carried from update to update: plain arrays and numbers.
-
-    Attributes
-    ----------
-    update : int
-        Updates tried so far.
-    lam : dict of str to float
-        The damping of each block in the next one.
-    solution : array, shape (n,), or None
-        CG's last iterate of every block, for the warm start.
-    rng : dict
-        State of the `numpy.random.Generator` that noise layers, sampling and preconditioners draw
-        from.
-    memory : None, or nested dicts of arrays and numbers
-        What the preconditioner remembers.
-    move : array, shape (n,), or None
-        The last update that was accepted, for a step rule with momentum.
-    """
-
-    update: int
-    lam: Mapping[str, float]
-    solution: Array | None
-    rng: Mapping[str, Any]
-    memory: Memory = None
-    move: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -302,7 +269,7 @@ class HessianFree:
 
         value, g = gradient(net, loss, params, batch, self.l2)
         old = float(to_host(value))
-        if not _all_finite(value, g):
+        if not all_finite(value, g):
             return self._reject(params, state, batch, group, old, began)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
@@ -316,7 +283,7 @@ class HessianFree:
             on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
             predicted, rho, rhos = trust(here, step, solves, self.damping, on_chunk)
 
-        accepted, problem = _verdict(step, solves)
+        accepted, problem = verdict(step, solves)
         new, move, after = params, None, old
         if accepted:
             new, move, after = self._land(net, loss, params, step, batch)
@@ -442,22 +409,3 @@ class HessianFree:
         told = group if self.damping.per_block else state.lam
         raised = self._damp(state, dict.fromkeys(told, math.nan))
         return params, replace(state, lam=raised), report
-
-
-def _verdict(step: Step, solves: Mapping[str, CGResult]) -> tuple[bool, str]:
-    """Tell whether to move, and in one line what is wrong, if anything is."""
-    problem = "; ".join(
-        f"{what} in block {', '.join(failed)}"
-        for reason, what in FAULTS.items()
-        if (failed := [name for name, solve in solves.items() if solve.reason is reason])
-    )
-    if not bool((step.direction != 0).any()):
-        return False, f"update rejected: {problem or 'the gradient is zero, or CG found no way'}"
-    if not step.length:
-        return False, f"update rejected: {problem or step.problem}"
-    return True, problem
-
-
-def _all_finite(value: Array, g: Array) -> bool:
-    xp = array_module(g)
-    return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
