@@ -8,6 +8,7 @@ import pytest
 import minihf as hf
 from minihf import cli
 from minihf.experiments import networks
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS
 from minihf.experiments.tasks import TASKS, task
 from minihf.experiments.tasks.lstm_mnist import pooled_pixels
@@ -141,6 +142,13 @@ def test_a_wrong_task_or_method_is_exit_code_two(words, expected, capsys):
         cli.main(words)
     assert stop.value.code == 2
     assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_method_that_averages_is_looked_at_where_the_mean_is():
+    digits = Experiment.of(TASKS["classifier-digits"])
+    averaging = replace(METHODS["sgd"], averaging=0.5)
+    history = digits.train(averaging, {"updates": 8}, seed=0, looks=0, progress=False)
+    assert not (history.mean.vector == history.params.vector).all()
 
 
 def test_help_names_every_task_and_method(capsys):

@@ -10,6 +10,7 @@ from minihf.optim.preconditioners import (
     Jacobi,
     Kronecker,
     SquaredGradients,
+    _exact_length,
     mean_squared_gradients,
 )
 
@@ -278,6 +279,14 @@ def test_without_a_gradient_there_is_no_length_to_measure(g):
     C, rng = curvature(0), np.random.default_rng(0)
     _, memory = Kronecker()(C, g + 0 * gradient_of(C), shifts(C, 0.1), None, rng)
     assert memory["inverse"]["scale"] == {"0": 1.0, "2": 1.0}
+
+
+@pytest.mark.parametrize("along", [0.0, -1.0, np.inf])
+def test_a_length_that_is_no_length_is_one(along):
+    C = curvature(0)
+    z = np.ones(C.partition["0"].size)
+    g_b = along * z / z.size
+    assert _exact_length(C.block("0"), 0.1, g_b, z) == 1.0
 
 
 def test_a_batch_whose_factors_are_not_finite_is_passed_over():

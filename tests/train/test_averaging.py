@@ -1,9 +1,12 @@
 """Polyak averaging: what the mean is, and that looking at it changes nothing else."""
 
+import math
+
 import numpy as np
 import pytest
 
 import minihf as hf
+from minihf.optim import Report
 from minihf.train.averaging import RunningMean
 
 ROUNDING = 1e-12      # float64: a weighted sum in another order
@@ -87,3 +90,23 @@ def test_the_mean_is_nearer_to_a_minimum_than_noisy_updates():
         params=params, progress=False,
     ).last["train"]  # fmt: skip
     assert trained(0.3) - best < 0.2 * (trained(None) - best)
+
+
+def test_a_mean_that_is_fine_does_not_hide_parameters_that_are_not(fit):
+    """The last update goes where the loss overflows; the mean of four does not."""
+
+    class Leaps:
+        def init(self, params, seed=0):
+            return 0
+
+        def step(self, net, loss, params, state, batch):
+            there = 1.2e19 if state == 3 else float(state)
+            report = Report(objective=1.0, accepted=True, cases=len(batch[0]), seconds=0.0)
+            return params.with_vector(np.full_like(params.vector, there)), state + 1, report
+
+    x = np.ones((4, 1), np.float32)
+    history = fit(
+        Leaps(), net=hf.Dense(1, 1), data=(x, x), updates=4, looks=0, averaging=1.0
+    )
+    assert math.isfinite(history.last["train"])
+    assert (history.params.vector == 2.0).all()                 # those before the leap
