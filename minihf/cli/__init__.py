@@ -14,6 +14,7 @@ import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.train import add_demo, add_race, add_run
+from minihf.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -21,6 +22,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
