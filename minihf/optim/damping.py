@@ -77,8 +77,8 @@ class LevenbergMarquardt:
 
     rho < low or NaN: lam *= boost;  rho > high: lam *= drop. Martens 2010, section 4.1, with the
     factors 3/2 and 2/3 there. `minimum` is a floor; as it is given it only keeps lam off zero, from
-    where no factor leads back; and `maximum`, as it is given, off infinity. With `per_block` each block is judged by its own direction, at the
-    price of one forward pass for each.
+    where no factor leads back, and `maximum` off infinity. With `per_block` each block is judged by
+    its own direction, at the price of one forward pass for each.
     """
 
     initial: float = 45.0
@@ -101,7 +101,7 @@ class LevenbergMarquardt:
                 f"nor minimum {first.minimum} above maximum {first.maximum}"
             )
         if first.maximum == math.inf:
-            raise ValueError("LevenbergMarquardt: maximum must be finite, got inf; lam could be, too")
+            raise ValueError("LevenbergMarquardt: maximum must be finite, got inf; try 1e20")
 
     def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return the next lam, within its bounds."""

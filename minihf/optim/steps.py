@@ -219,9 +219,10 @@ class Subspace:
 
         (D' (w C + L) D) c = -D' g,    L = lam_b + l2 on the diagonal of block b,
 
-    w the weight that the damping leaves to C, mostly 1, and C whole, off-diagonal blocks included: it takes one tangent forward for each direction and
-    a small dense solve, and gives both the length of d and the momentum. Then s shrinks by `factor`
-    while the objective on the gradient batch rises, and is rejected after `max_tries`.
+    w the weight that the damping leaves to C, mostly 1, and C whole, off-diagonal blocks included:
+    it takes one tangent forward for each direction and a small dense solve, and gives both the
+    length of d and the momentum. Then s shrinks by `factor` while the objective on the gradient
+    batch rises, and is rejected after `max_tries`.
 
     Parameters
     ----------

@@ -101,6 +101,6 @@ def _differ(one: Params, other: Params) -> bool:
 
 def _too_small(params: Params) -> str:
     return (
-        f"the step is too small to change a parameter in {params.dtype}: converged, or lam is too "
-        "large"
+        f"the step is too small to change a parameter in {params.dtype}: "
+        "converged, or lam is too large"
     )

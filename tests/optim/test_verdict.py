@@ -29,9 +29,7 @@ RULES = {
     "subspace": Subspace(),
     "scaled": Scaled(FixedStep(), 0.5),
 }
-TOO_SMALL = (
-    "the step is too small to change a parameter in {}: converged, or lam is too large"
-)
+TOO_SMALL = "the step is too small to change a parameter in {}: converged, or lam is too large"
 
 
 def but(opt, **changes):
@@ -157,7 +155,7 @@ def test_a_solution_that_is_not_finite_counts_as_such_whatever_its_reason(proble
         x = np.full_like(b, math.inf if b.size > 20 else 1.0)
         return CGResult(x, [(1, x)], [0.0, -1.0], [1.0, 0.0], 1, Reason.CONVERGED)
 
-    same, state, (report,) = run(layers(solver=solver), problem(), 1)
+    _, state, (report,) = run(layers(solver=solver), problem(), 1)
     assert report.problem == "update rejected: a product was not finite in block 0"
     assert (state.solution, state.lam) == (None, {"0": 0.2, "2": 0.2})
 
@@ -216,9 +214,11 @@ def test_parameters_that_are_not_finite_are_no_place_to_be_whatever_the_objectiv
 def test_a_projection_to_where_the_objective_is_not_finite_is_rejected(problem, run):
     p = problem()
     opt = layers(projection=lambda params: params.with_vector(params.vector * math.nan))
-    same, _, (report,) = run(opt, p, 1)
+    same, state, (report,) = run(opt, p, 1)
     assert same is p.params
     assert report.problem == "update rejected: the objective is not finite after the step"
+    assert math.isnan(report.rho)                         # however right the model was before it
+    assert state.lam == {"0": 0.2, "2": 0.2}
 
 
 # A step that changes nothing ------------------------------------------------------------------

@@ -277,7 +277,7 @@ def test_no_kept_iterate_is_from_after_a_product_that_was_not_finite(breaks_at, 
     A, b = system(9, 12)
     result = hf.cg(Operator(A, breaks_at), b, stop=NEVER, record=every, check_every=cadence)
     kept = [i for i, _ in result.iterates]
-    assert kept == list(range(1, result.n_iterations)) + [result.n_iterations]
+    assert kept == [*range(1, result.n_iterations), result.n_iterations]
     assert all(np.isfinite(x).all() for _, x in result.iterates)
 
 
