@@ -32,7 +32,9 @@ FITTING: Mapping[type, tuple[str, tuple[type, ...]]] = {
 PARTS: Mapping[str, tuple[type, ...]] = {
     "solver": (optim.ConjugateGradients, optim.PreconditionerOnly, optim.Cholesky),
     "preconditioner": (optim.SquaredGradients, optim.Jacobi, optim.Kronecker),
-    "damping": (optim.Constant, optim.LevenbergMarquardt, optim.ConvexMix),
+    "damping": (
+        optim.Constant, optim.LevenbergMarquardt, optim.ByAcceptance, optim.ConvexMix,
+    ),
     "structural": (optim.StructuralDamping,),
     "step_rule": (optim.FixedStep, optim.BacktrackingArmijo, optim.Subspace, optim.SumThenMean),
     "sampling": (optim.Prefix, optim.CycledChunks, optim.Independent),

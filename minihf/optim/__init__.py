@@ -3,7 +3,13 @@
 from minihf.optim import papers
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients, PreconditionerOnly
 from minihf.optim.curvatures import PositiveCurvature
-from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
+from minihf.optim.damping import (
+    ByAcceptance,
+    Constant,
+    ConvexMix,
+    LevenbergMarquardt,
+    StructuralDamping,
+)
 from minihf.optim.first_order import SGD, Adam
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import Jacobi, Kronecker, SquaredGradients
@@ -19,6 +25,7 @@ __all__ = [
     "Adam",
     "BacktrackingArmijo",
     "BlockReport",
+    "ByAcceptance",
     "Cholesky",
     "ConjugateGradients",
     "Constant",

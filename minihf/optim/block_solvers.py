@@ -68,15 +68,21 @@ class PreconditionerOnly:
     """
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
-        """Return M b, or zero where that is not finite."""
+        """Return M b, or zero and the reason where that is no way to go."""
         xp = array_module(b)
         x = b.copy() if M is None else M @ b
         promise = -0.5 * float(to_host(xp.vdot(b, x)))
         if promise == 0 or not math.isfinite(promise):
-            reason = Reason.ZERO_RHS if promise == 0 else Reason.NON_FINITE
             zero = xp.zeros_like(b)
-            return CGResult(zero, [(0, zero)], [0.0], [1.0], 0, reason)
+            return CGResult(zero, [(0, zero)], [0.0], [1.0], 0, _why_nothing(b, promise))
         return CGResult(x, [(1, x)], [0.0, promise], [1.0, math.nan], 0, Reason.MAX_ITERATIONS)
+
+
+def _why_nothing(b: Array, promise: float) -> Reason:
+    """Return the reason for a promise -1/2 b'Mb that is zero or not finite."""
+    if not math.isfinite(promise):
+        return Reason.NON_FINITE
+    return Reason.NEGATIVE_CURVATURE if bool((b != 0).any()) else Reason.ZERO_RHS
 
 
 @dataclass(frozen=True)

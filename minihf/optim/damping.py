@@ -18,7 +18,14 @@ from minihf.losses import SquaredError
 from minihf.optim.schedules import resolved
 from minihf.optim.settings import settle
 
-__all__ = ["Constant", "ConvexMix", "Damping", "LevenbergMarquardt", "StructuralDamping"]
+__all__ = [
+    "ByAcceptance",
+    "Constant",
+    "ConvexMix",
+    "Damping",
+    "LevenbergMarquardt",
+    "StructuralDamping",
+]
 
 
 class Damping(Protocol):
@@ -30,7 +37,7 @@ class Damping(Protocol):
 
     @property
     def adaptive(self) -> bool:
-        """Whether `update` looks at rho."""
+        """Whether lam follows from how the updates went; if so, rho is measured."""
 
     @property
     def per_block(self) -> bool:
@@ -40,8 +47,11 @@ class Damping(Protocol):
     def weight(self) -> float:
         """What the curvature is multiplied by in the systems that are solved, mostly 1."""
 
-    def update(self, lam: float, rho: float) -> float:
-        """Return the next lam, after a step with reduction ratio rho (NaN: it failed)."""
+    def update(self, lam: float, rho: float, accepted: bool) -> float:
+        """Return the next lam, after an update with reduction ratio rho.
+
+        NaN is no ratio: the update was rejected, or the model promised no fall.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Constant:
     def __post_init__(self) -> None:
         settle(self, initial="0 or more")
 
-    def update(self, lam: float, rho: float) -> float:
+    def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return lam."""
         return lam
 
@@ -67,8 +77,8 @@ class LevenbergMarquardt:
 
     rho < low or NaN: lam *= boost;  rho > high: lam *= drop. Martens 2010, section 4.1, with the
     factors 3/2 and 2/3 there. `minimum` is a floor; as it is given it only keeps lam off zero, from
-    where no factor leads back. With `per_block` each block is judged by its own direction, at the
-    price of one forward pass for each.
+    where no factor leads back, and `maximum` off infinity. With `per_block` each block is judged by
+    its own direction, at the price of one forward pass for each.
     """
 
     initial: float = 45.0
@@ -77,7 +87,7 @@ class LevenbergMarquardt:
     low: float = 1 / 4
     high: float = 3 / 4
     minimum: float = 1e-20
-    maximum: float = math.inf
+    maximum: float = 1e20
     per_block: bool = False
     adaptive = True
     weight = 1.0
@@ -90,14 +100,53 @@ class LevenbergMarquardt:
                 f"LevenbergMarquardt: low {first.low} must not be above high {first.high}, "
                 f"nor minimum {first.minimum} above maximum {first.maximum}"
             )
+        if first.maximum == math.inf:
+            raise ValueError("LevenbergMarquardt: maximum must be finite, got inf; try 1e20")
 
-    def update(self, lam: float, rho: float) -> float:
+    def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return the next lam, within its bounds."""
         if math.isnan(rho) or rho < self.low:
             lam *= self.boost
         elif rho > self.high:
             lam *= self.drop
-        return min(max(lam, self.minimum), self.maximum)
+        return _within(lam, self.minimum, self.maximum)
+
+
+@dataclass(frozen=True)
+class ByAcceptance:
+    """Lower lam after an update that was made, raise it after one that was rejected.
+
+    accepted: lam *= drop;  rejected: lam *= boost. D. W. Marquardt, SIAM Journal 11 (1963), with
+    the factors 1/10 and 10 there. It goes with a step rule that makes no step by which the
+    objective does not fall. What the model promised is not asked. With `per_block`, and one block
+    after the other, each is judged by its own step.
+    """
+
+    initial: float = 1.0
+    boost: float = 10.0
+    drop: float = 1 / 10
+    minimum: float = 1e-10
+    maximum: float = 1e10
+    per_block: bool = False
+    adaptive = True
+    weight = 1.0
+
+    def __post_init__(self) -> None:
+        settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
+        first = resolved(self, 0)
+        if not first.minimum <= first.maximum < math.inf:
+            raise ValueError(
+                f"ByAcceptance: minimum {first.minimum} must not be above maximum {first.maximum}, "
+                "and both finite"
+            )
+
+    def update(self, lam: float, rho: float, accepted: bool = True) -> float:
+        """Return the next lam, within its bounds."""
+        return _within(lam * (self.drop if accepted else self.boost), self.minimum, self.maximum)
+
+
+def _within(lam: float, minimum: float, maximum: float) -> float:
+    return min(max(lam, minimum), maximum)
 
 
 @dataclass(frozen=True)
@@ -125,7 +174,7 @@ class ConvexMix:
         """Return 1 - a."""
         return 1 - self.a
 
-    def update(self, lam: float, rho: float) -> float:
+    def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return lam."""
         return lam
 

@@ -49,8 +49,8 @@ from minihf.optim.schedules import resolved
 from minihf.optim.settings import must_be_a_part, settle
 from minihf.optim.state import HessianFreeState
 from minihf.optim.steps import Outlook, Step, StepRule, Subspace
-from minihf.optim.trust import trust
-from minihf.optim.verdict import all_finite, verdict
+from minihf.optim.trust import promised, trust
+from minihf.optim.verdict import all_finite, dead_end, nowhere, refusal, remark
 from minihf.params import Params
 from minihf.partition import Partition
 from minihf.solvers import CGResult
@@ -270,28 +270,35 @@ class HessianFree:
         value, g = gradient(net, loss, params, batch, self.l2)
         old = float(to_host(value))
         if not all_finite(value, g):
-            return self._reject(params, state, batch, group, old, began)
+            problem = "the objective or its gradient is not finite"
+            return self._reject(params, state, batch, group, old, began, problem, group)
         x, y, *noise = chosen
         C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
         M, state = self._precondition(C, g, state)
         lam = {name: state.lam[name] for name in group}
         solves, blocks = self._solve(C, g, lam, solution, M)
+        found = join(C, {name: solve.x for name, solve in solves.items()})
+        problem, at_fault = dead_end(solves, found)
+        if problem:
+            return self._reject(params, state, batch, group, old, began, problem, at_fault, blocks)
         with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
             previous = None if state.move is None else within(C, group, state.move)
-            here = Outlook(g, old, lambda step: f(step, batch), C, lam, self.l2, previous)
+            weight = self.damping.weight
+            here = Outlook(
+                g, old, lambda step: f(step, batch), C, lam, self.l2, previous, weight
+            )
             step = self.step_rule(candidates(C, solves), here)
+            predicted = promised(here, step)
+            new, move, after, problem = self._land(net, loss, params, step, predicted, here, batch)
             on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
-            predicted, rho, rhos = trust(here, step, solves, self.damping, on_chunk)
+            accepted = not problem
+            rho, rhos = trust(here, step, predicted, solves, self.damping, on_chunk, accepted)
 
-        accepted, problem = verdict(step, solves)
-        new, move, after = params, None, old
-        if accepted:
-            new, move, after = self._land(net, loss, params, step, batch)
         report = Report(
             objective=old,
             new_objective=after,
             accepted=accepted,
-            problem=problem or ("the objective rose" if after > old else ""),
+            problem=remark(solves, old, after) if accepted else f"update rejected: {problem}",
             cases=n_cases(batch),
             products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
@@ -301,27 +308,42 @@ class HessianFree:
             rho=rho,
             blocks={name: replace(block, rho=rhos[name]) for name, block in blocks.items()},
         )
-        found = join(C, {name: solve.x for name, solve in solves.items()})
         new_state = replace(
             state,
-            lam=self._damp(state, rhos),
+            lam=self._damp(state, rhos, accepted),
             solution=within(C, group, found, state.solution),
         )
-        if move is not None and self.step_rule.momentum:
+        if accepted and self.step_rule.momentum:
             new_state = replace(new_state, move=within(C, group, move, state.move))
         return new, new_state, report
 
     def _land(
-        self, net: Callable[..., Any], loss: Any, params: Params, step: Step, batch: Batch
-    ) -> tuple[Params, Array, float]:
-        """Return the new parameters, after the projection, the way there, and the objective."""
+        self,
+        net: Callable[..., Any],
+        loss: Any,
+        params: Params,
+        step: Step,
+        predicted: float,
+        here: Outlook,
+        batch: Batch,
+    ) -> tuple[Params, Array, float, str]:
+        """Return the parameters, after the projection, the way there, and the objective there.
+
+        And the reason if the step is not to be made: then the parameters are the old ones.
+        """
         move = step.length * step.direction
+        problem = refusal(step, predicted, params)
+        if problem:
+            return params, move, here.objective, problem
         moved = params.with_vector(params.vector + move)
-        new = projected(self.projection, moved)
-        if new is moved:
-            return new, move, step.objective
-        after = float(to_host(objective(net, loss, new, batch, self.l2)))
-        return new, new.vector - params.vector, after
+        new, after = projected(self.projection, moved), step.objective
+        if new is not moved:
+            move = new.vector - params.vector
+            after = float(to_host(objective(net, loss, new, batch, self.l2)))
+        problem = nowhere(params, new, after)
+        if problem:
+            return params, move, here.objective, problem
+        return new, move, after, ""
 
     def _precondition(
         self, C: CurvatureOperator, g: Array, state: HessianFreeState
@@ -382,9 +404,14 @@ class HessianFree:
             )
         return given, state
 
-    def _damp(self, state: HessianFreeState, rhos: Mapping[str, float]) -> dict[str, float]:
+    def _damp(
+        self, state: HessianFreeState, rhos: Mapping[str, float], accepted: bool
+    ) -> dict[str, float]:
         """Return the next lam of every block; one that is told no rho keeps its own."""
-        told = {name: self.damping.update(state.lam[name], rho) for name, rho in rhos.items()}
+        told = {
+            name: self.damping.update(state.lam[name], rho, accepted)
+            for name, rho in rhos.items()
+        }
         return {**state.lam, **told}
 
     def _reject(
@@ -395,17 +422,24 @@ class HessianFree:
         group: Sequence[str],
         value: float,
         began: float,
+        problem: str,
+        at_fault: Sequence[str],
+        blocks: Mapping[str, BlockReport] | None = None,
     ) -> tuple[Params, HessianFreeState, Report]:
-        """Keep the parameters and raise lam: the objective or its gradient is not finite."""
+        """Keep the parameters, and raise lam: of the blocks at fault, if each is judged alone."""
+        blocks = blocks or {}
         report = Report(
             objective=value,
+            new_objective=value,
             accepted=False,
-            problem="update rejected: the objective or its gradient is not finite",
+            problem=f"update rejected: {problem}",
             cases=n_cases(batch),
+            products=sum(block.products for block in blocks.values()),
             seconds=perf_counter() - began,
             lam=max(state.lam[name] for name in group),
             step_length=0.0,
+            blocks=blocks,
         )
-        told = group if self.damping.per_block else state.lam
-        raised = self._damp(state, dict.fromkeys(told, math.nan))
+        told = at_fault if self.damping.per_block else state.lam
+        raised = self._damp(state, dict.fromkeys(told, math.nan), accepted=False)
         return params, replace(state, lam=raised), report

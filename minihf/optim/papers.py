@@ -11,7 +11,13 @@ from typing import Any
 from minihf.curvature import GGN
 from minihf.optim.block_solvers import Cholesky, ConjugateGradients
 from minihf.optim.curvatures import PositiveCurvature
-from minihf.optim.damping import Constant, ConvexMix, LevenbergMarquardt, StructuralDamping
+from minihf.optim.damping import (
+    ByAcceptance,
+    Constant,
+    ConvexMix,
+    LevenbergMarquardt,
+    StructuralDamping,
+)
 from minihf.optim.hessian_free import HessianFree
 from minihf.optim.preconditioners import SquaredGradients
 from minihf.optim.projections import MaxNorm
@@ -232,8 +238,8 @@ def chan_szeto1999(
         curvature=GGN,
         solver=Cholesky(max_size),
         preconditioner=None,
-        damping=LevenbergMarquardt(
-            lam, boost=10, drop=1 / 10, low=0, high=0, minimum=1e-10, maximum=1e10,
+        damping=ByAcceptance(
+            lam, boost=10, drop=1 / 10, minimum=1e-10, maximum=1e10,
             per_block=update == "sequential",
         ),
         step_rule=SumThenMean(),

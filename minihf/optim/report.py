@@ -92,16 +92,20 @@ class Report:
 
 
 def joined(turns: Sequence[Report]) -> Report:
-    """Return one report for the turns of a sequential update, as if it had been one step."""
+    """Return one report for the turns of a sequential update, as if it had been one step.
+
+    Prediction and ratio are those of the turns that were made.
+    """
     first, last = turns[0], turns[-1]
     if len(turns) == 1:
         return first
+    made = [turn for turn in turns if turn.accepted]
     refused = [turn.problem for turn in turns if not turn.accepted]
-    problems = [turn.problem for turn in turns if turn.accepted and turn.problem]
+    problems = [turn.problem for turn in made if turn.problem]
     if refused:
         problems = [f"{len(refused)} of {len(turns)} blocks: {refused[0]}", *problems]
-    predicted = sum(turn.predicted or 0.0 for turn in turns)
-    changed = sum((turn.rho or 0.0) * (turn.predicted or 0.0) for turn in turns)
+    predicted = sum(turn.predicted or 0.0 for turn in made)
+    changed = sum((turn.rho or 0.0) * (turn.predicted or 0.0) for turn in made)
     return Report(
         objective=first.objective,
         new_objective=last.new_objective,

@@ -81,6 +81,8 @@ class Outlook:
     l2 : float
     previous : array, shape (n,), or None
         The last update that was accepted, if the rule asks for it.
+    weight : float
+        What the damping rule multiplies the curvature by; 1 mostly.
     """
 
     g: Array
@@ -90,6 +92,7 @@ class Outlook:
     lam: Mapping[str, float]
     l2: float = 0.0
     previous: Array | None = None
+    weight: float = 1.0
 
     @property
     def blocks(self) -> Mapping[str, Block]:
@@ -127,8 +130,7 @@ class FixedStep:
         direction = self.alpha * candidates[0]()
         after = here.objective_at(direction)
         if not math.isfinite(after):
-            problem = "the objective is not finite after the step"
-            return Step(direction, 0.0, here.objective, problem, after)
+            return Step(direction, 0.0, here.objective, no_way([after]), after)
         return Step(direction, 1.0, after, whole=after)
 
 
@@ -154,14 +156,15 @@ class BacktrackingArmijo:
         slope = here.slope(direction)
         if not math.isfinite(slope):
             return Step(direction, 0.0, here.objective, "the slope along the step is not finite")
-        after = whole
+        tried = [whole]
         for attempt in range(self.max_tries):
             rate = self.factor**attempt
             if attempt:
-                after = here.objective_at(rate * direction)
-            if after <= min(here.objective + self.c * rate * slope, here.objective):
-                return Step(direction, rate, after, whole=whole)
-        return Step(direction, 0.0, here.objective, "no step lowered the objective", whole)
+                tried.append(here.objective_at(rate * direction))
+            most = min(here.objective + self.c * rate * slope, here.objective)
+            if _at_most(most, tried[-1]):
+                return Step(direction, rate, tried[-1], whole=whole)
+        return Step(direction, 0.0, here.objective, no_way(tried), whole)
 
     @staticmethod
     def _backtrack(
@@ -172,7 +175,8 @@ class BacktrackingArmijo:
         for make in candidates[1:]:
             direction = make()
             value = objective_at(direction)
-            if not value < best_objective and math.isfinite(best_objective):
+            better = math.isfinite(value) and value < best_objective
+            if not better and math.isfinite(best_objective):
                 break
             best, best_objective = direction, value
         return best, best_objective
@@ -191,13 +195,14 @@ class SumThenMean:
 
     def __call__(self, candidates: Candidates, here: Outlook) -> Step:
         """Return the step; the objective falls by it."""
-        total = candidates[0]()
+        total, tried = candidates[0](), []
         for count in dict.fromkeys((1, len(here.lam))):
             direction = total / count
             after = here.objective_at(direction)
-            if after < here.objective:
+            if math.isfinite(after) and after < here.objective:
                 return Step(direction, 1.0, after, whole=after)
-        return Step(direction, 0.0, here.objective, "no step lowered the objective", after)
+            tried.append(after)
+        return Step(direction, 0.0, here.objective, no_way(tried), after)
 
 
 COLLINEAR = 1e-5
@@ -212,11 +217,12 @@ class Subspace:
     The blocks' directions d_b are found without knowing of each other. With D = [d, p], their sum d
     and the previous update p, the step is s = D c,
 
-        (D' (C + L) D) c = -D' g,      L = lam_b + l2 on the diagonal of block b,
+        (D' (w C + L) D) c = -D' g,    L = lam_b + l2 on the diagonal of block b,
 
-    with C whole, off-diagonal blocks included: it takes one tangent forward for each direction and
-    a small dense solve, and gives both the length of d and the momentum. Then s shrinks by `factor`
-    while the objective on the gradient batch rises, and is rejected after `max_tries`.
+    w the weight that the damping leaves to C, mostly 1, and C whole, off-diagonal blocks included:
+    it takes one tangent forward for each direction and a small dense solve, and gives both the
+    length of d and the momentum. Then s shrinks by `factor` while the objective on the gradient
+    batch rises, and is rejected after `max_tries`.
 
     Parameters
     ----------
@@ -253,15 +259,28 @@ class Subspace:
         c = _minimiser(damped, slopes)
         step = _combined(c, directions)
         predicted = float(slopes @ c + 0.5 * c @ model @ c)
-        whole = after = here.objective_at(step)
+        tried = [here.objective_at(step)]
         for attempt in range(self.max_tries):
             rate = self.factor**attempt
             if attempt:
-                after = here.objective_at(rate * step)
-            if after <= here.objective:
-                return Step(step, rate, after, whole=whole, predicted=predicted)
-        problem = "no step lowered the objective"
-        return Step(step, 0.0, here.objective, problem, whole, predicted)
+                tried.append(here.objective_at(rate * step))
+            if _at_most(here.objective, tried[-1]):
+                return Step(step, rate, tried[-1], whole=tried[0], predicted=predicted)
+        return Step(step, 0.0, here.objective, no_way(tried), tried[0], predicted)
+
+
+def no_way(tried: Sequence[float]) -> str:
+    """Say why none of the steps will do, by the objective after each of them."""
+    finite = [math.isfinite(value) for value in tried]
+    if not any(finite):
+        return "the objective is not finite after the step"
+    if not all(finite):
+        return "no step lowered the objective, and after some it is not finite"
+    return "no step lowered the objective"
+
+
+def _at_most(most: float, value: float) -> bool:
+    return math.isfinite(value) and value <= most
 
 
 def _by_block(joined: Array, here: Outlook) -> list[Array]:
@@ -277,20 +296,20 @@ def _by_block(joined: Array, here: Outlook) -> list[Array]:
 def _projected(
     directions: Sequence[Array], here: Outlook
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return D'g, D'(C + l2)D and D'(C + L)D on the host, in double precision."""
+    """Return D'g, D'(C + l2)D and D'(weight C + L)D on the host, in double precision."""
 
     def host(x: Array) -> np.ndarray:
         return to_host(x).astype(np.float64)
 
     slopes = host(pairwise_sums(directions, [here.g]))[:, 0]
     model = host(here.C.gram(directions))
-    damping = np.zeros_like(model)
+    damped = here.weight * model
     for name, block in here.blocks.items():
         parts = [direction[block.index] for direction in directions]
         inner = host(pairwise_sums(parts, parts))
         model += here.l2 * inner
-        damping += here.lam[name] * inner
-    return slopes, model, model + damping
+        damped += (here.l2 + here.lam[name]) * inner
+    return slopes, model, damped
 
 
 def _minimiser(Q: np.ndarray, slopes: np.ndarray) -> np.ndarray:

@@ -47,6 +47,11 @@ def test_without_a_preconditioner_it_is_the_right_hand_side_itself():
     assert found.x.tolist() == b.tolist()
 
 
+def test_a_preconditioner_that_gives_zero_is_not_taken_for_a_zero_gradient():
+    found = PreconditionerOnly()(None, np.ones(2), None, np.zeros((2, 2)))
+    assert (found.reason.name, found.x.tolist()) == ("NEGATIVE_CURVATURE", [0.0, 0.0])
+
+
 @pytest.mark.parametrize(("entry", "reason"), [(0.0, "ZERO_RHS"), (np.nan, "NON_FINITE")])
 def test_nothing_or_no_number_gives_zero_and_the_reason(entry, reason):
     found = PreconditionerOnly()(None, np.array([entry, 0.0]), None, np.eye(2))

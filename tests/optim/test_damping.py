@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from minihf.optim import Constant, LevenbergMarquardt
+from minihf.optim import ByAcceptance, Constant, LevenbergMarquardt
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,30 @@ def test_a_floor_keeps_lam_up():
         lam = rule.update(lam, rho=1.0)
     assert lam == 0.3
     assert (rule.per_block, LevenbergMarquardt(per_block=True).per_block) == (False, True)
+
+
+@pytest.mark.parametrize("rule", [LevenbergMarquardt(), LevenbergMarquardt(0.1, minimum=1e-4)])
+def test_lam_stays_a_number_however_many_updates_fail(rule):
+    lam = rule.initial
+    for _ in range(3000):
+        lam = rule.update(lam, math.nan)
+    assert lam == rule.maximum == 1e20
+
+
+@pytest.mark.parametrize("rule", [LevenbergMarquardt, ByAcceptance])
+def test_a_maximum_that_holds_nothing_back_is_refused(rule):
+    with pytest.raises(ValueError, match=f"{rule.__name__}: .*finite"):
+        rule(maximum=math.inf)
+
+
+@pytest.mark.parametrize("rho", [-1.0, 0.0, 1.0, math.nan])
+def test_by_acceptance_rho_is_not_asked(rho):
+    rule = ByAcceptance(2.0)
+    assert (rule.initial, rule.update(2.0, rho, True), rule.update(2.0, rho, False)) == (2, 0.2, 20)
+    bounded = ByAcceptance(2.0, boost=4.0, drop=0.25, minimum=1.0, maximum=5.0)
+    assert [bounded.update(2.0, rho, accepted) for accepted in (True, False)] == [1.0, 5.0]
+
+
+def test_by_acceptance_bounds_that_cross_are_refused():
+    with pytest.raises(ValueError, match=r"ByAcceptance: minimum 2.0 .* above maximum 1.0"):
+        ByAcceptance(minimum=2.0, maximum=1.0)

@@ -22,6 +22,7 @@ from minihf.optim import (
     FixedStep,
     Kronecker,
     LevenbergMarquardt,
+    PreconditionerOnly,
     Prefix,
     SquaredGradients,
     Subspace,
@@ -285,6 +286,61 @@ def test_per_block_each_is_damped_and_judged_by_its_own_direction(rho_on, proble
     assert report.blocks["0"].rho != report.blocks["2"].rho
 
 
+def kronecker_alone(l2):
+    """What the preconditioner gives is no solution, and its quadratic no promise."""
+    return dict(solver=PreconditionerOnly(), preconditioner=Kronecker(calibrate=False), l2=l2)
+
+
+class Heavier(LevenbergMarquardt):
+    weight = 0.5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        kronecker_alone(0.2),
+        {"solver": EXACTLY, "damping": Heavier(1.0, per_block=True), "l2": 0.2},
+    ],
+    ids=["preconditioner only", "weighted curvature"],
+)
+def test_per_block_the_promise_is_the_models_however_the_solution_was_found(
+    changes, problem, dense, run
+):
+    p, l2 = problem(), 0.2
+    damped = {"damping": LevenbergMarquardt(1.0, per_block=True), "rho_on": "gradient"}
+    opt = martens(**{"blocks": "layer", "sampling": Prefix(1.0)} | damped | changes)
+    _, state, (report,) = run(opt, p, 1)
+    here = dense(p, l2=l2)
+    for name, block in hf.Partition.of(p.params, "layer").items():
+        d = np.zeros(p.params.size)
+        d[block.index] = state.solution[block.index]
+        moved = p.params.with_vector(p.params.vector + d)
+        predicted = here.g @ d + 0.5 * d @ here.G @ d
+        change = dense(p, params=moved, l2=l2).f - here.f
+        assert predicted < 0
+        assert report.blocks[name].rho == pytest.approx(change / predicted, rel=1e-6)
+
+
+@pytest.mark.parametrize("per_block", [True, False])
+def test_a_model_met_by_an_objective_without_bounds_is_not_trusted(per_block, problem, run):
+    """On the chunk only: -inf over a promised fall is no large ratio."""
+
+    class Bottomless(hf.SquaredError):
+        def value(self, z, y):
+            value = super().value(z, y)
+            return value if len(z) > 3 or (z == self.start).all() else value - math.inf
+
+    p = problem()
+    p.loss = Bottomless()
+    p.loss.start = p.net(p.params, p.batch[0][:3])
+    rule = LevenbergMarquardt(1.0, per_block=per_block)
+    opt = martens(blocks="layer", damping=rule, sampling=CycledChunks(4))
+    _, state, (report,) = run(opt, p, 1)
+    assert report.accepted
+    assert math.isnan(report.rho)
+    assert state.lam == {"0": 1.5, "2": 1.5}
+
+
 def test_rho_on_the_gradient_batch_takes_no_further_look(problem, dense, run):
     p, spy = problem(), Spy(Subspace())
     opt = martens(blocks="layer", step_rule=spy, rho_on="gradient", sampling=Prefix(0.5))
@@ -501,4 +557,4 @@ def test_an_update_that_would_not_move_is_no_accepted_one(problem, run):
     same, _, (report,) = run(bare(), SimpleNamespace(**{**vars(p), "batch": perfect}), 1)
     assert same is p.params
     assert not report.accepted
-    assert report.problem == "update rejected: the gradient is zero, or CG found no way"
+    assert report.problem == "update rejected: the gradient is zero in block 0, 2"

@@ -57,9 +57,10 @@ def test_a_rejected_step_stays_rejected(problem, run):
     assert report.problem == "update rejected: no step lowered the objective"
 
 
-def test_half_way_to_a_good_place_may_be_no_place_at_all():
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_half_way_to_a_good_place_may_be_no_place_at_all(bad):
     def f(step):
-        return 0.0 if float(step[0]) == 1.0 else math.nan
+        return 0.0 if float(step[0]) == 1.0 else bad
 
     here = Outlook(hf.asarray(np.full(1, -0.5)), 1.0, f, C=None, lam={})
     step = Scaled(BacktrackingArmijo(), 0.5)([lambda: hf.asarray(np.ones(1))], here)

@@ -8,7 +8,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minihf as hf
-from minihf.optim import BacktrackingArmijo, FixedStep, Subspace
+from minihf.optim import (
+    BacktrackingArmijo,
+    Cholesky,
+    Constant,
+    ConvexMix,
+    FixedStep,
+    HessianFree,
+    Prefix,
+    Subspace,
+)
 from minihf.optim.steps import COLLINEAR, Outlook, _minimiser
 
 ROUNDING = 1e-9       # float64: a dense solve at condition numbers up to 1e4, sums in another order
@@ -47,10 +56,11 @@ def test_a_fixed_step_is_alpha_times_the_last_iterate_whatever_the_objective(bac
     assert (step.length, step.objective, step.whole) == (1.0, 7.0, 7.0)
 
 
-@pytest.mark.parametrize("after", [math.nan, math.inf])
+@pytest.mark.parametrize("after", [math.nan, math.inf, -math.inf])
 def test_a_fixed_step_to_nowhere_is_rejected(after):
     step = FixedStep()(candidates(np.ones(2)), outlook(np.ones(2), 1.0, lambda step: after))
     assert (step.length, step.objective) == (0.0, 1.0)
+    assert step.problem == "the objective is not finite after the step"
 
 
 # Armijo ---------------------------------------------------------------------------------------
@@ -91,6 +101,22 @@ def test_uphill_the_objective_may_not_rise_even_where_armijo_would_let_it():
     assert step.length == 0
 
 
+def test_a_step_that_earns_too_little_is_rejected_unless_it_is_asked_for_less():
+    """As it is given, c is 0.01: a fall of a twentieth of what the slope promises will do."""
+    here = outlook(np.ones(1), 0.0, lambda step: 0.05 * float(step[0]))
+    assert BacktrackingArmijo()(candidates(-np.ones(1)), here).length == 1
+    assert BacktrackingArmijo(c=0.1)(candidates(-np.ones(1)), here).length == 0
+    less = outlook(np.ones(1), 0.0, lambda step: 0.005 * float(step[0]))
+    assert BacktrackingArmijo()(candidates(-np.ones(1)), less).length == 0
+
+
+def test_the_line_search_goes_on_from_where_the_objective_is_minus_infinity():
+    values = {1.0: -math.inf, 0.8: math.nan, 0.64: -1.0}
+    here = outlook(-np.ones(1), 0.0, lambda step: values[round(float(step[0]), 9)])
+    step = BacktrackingArmijo()(candidates(np.ones(1)), here)
+    assert (step.length, step.objective) == (pytest.approx(0.64), -1.0)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_slope_that_is_not_finite_is_rejected_without_a_search(bad, backend):
     g, direction, f = hf.asarray(np.array([bad])), hf.asarray(np.ones(1)), Objective(lambda _: 0.5)
@@ -111,6 +137,8 @@ def test_a_slope_that_is_not_finite_is_rejected_without_a_search(bad, backend):
         ([2, 2, 1], 0, 2),                             # a tie is no improvement
         ([math.nan, math.inf, 3, 4, 1], 2, 4),         # goes on while there is nothing to keep
         ([3, math.nan, 1], 0, 2),
+        ([3, -math.inf, 1], 0, 2),                     # nor is this an improvement
+        ([-math.inf, 3, 4, 1], 1, 3),
     ],
 )
 def test_it_goes_back_from_the_last_iterate_while_the_objective_improves(values, chosen, looks):
@@ -203,6 +231,48 @@ def test_a_previous_update_along_the_same_line_changes_nothing(factor, problem):
     np.testing.assert_allclose(step.direction, alone, rtol=ROUNDING)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_in_single_precision_what_is_collinear_but_for_rounding_counts_as_collinear(seed, problem):
+    """Sums of float32 cannot tell such directions apart: with both, the step would be noise."""
+    p, rng = problem(seed, dtype=np.float32), np.random.default_rng(seed)
+    x, y = p.batch
+    C = hf.GGN(hf.linearize(p.net, p.params, x), p.loss, y, "layer")
+    lam = dict.fromkeys(C.partition, 1e-3)
+    g, d, noise = rng.standard_normal((3, p.params.size)).astype(np.float32)
+    nearly = (d * (1 + 1e-6 * noise)).astype(np.float32)
+
+    def at(step):
+        return float(g @ step)
+
+    alone, both = (
+        Subspace()(candidates(d), Outlook(g, 0.0, at, C, lam, 0.0, previous)).direction
+        for previous in (None, nearly)
+    )
+    np.testing.assert_allclose(both, alone, rtol=0, atol=1e-4 * np.abs(alone).max())
+
+
+@pytest.mark.parametrize("a", [0.5, 0.02])
+def test_with_weighted_curvature_one_block_solved_exactly_is_the_step(a, problem, run, dense):
+    """(1 - a) C + a I has its minimiser along its solution, as long as that is."""
+    p = problem()
+    opt = HessianFree(
+        "network", hf.GGN, Cholesky(), None, ConvexMix(a), Subspace(), Prefix(1.0), l2=0.1
+    )
+    new, state, (report,) = run(opt, p, 1)
+    here = dense(p)
+    g = here.g + 0.1 * p.params.vector
+    expected = np.linalg.solve((1 - a) * here.G + (a + 0.1) * np.eye(p.params.size), -g)
+    step = (new.vector - p.params.vector) / report.step_length
+    np.testing.assert_allclose(state.solution, expected, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(step, expected, rtol=0, atol=ROUNDING)
+    predicted = g @ expected + 0.5 * expected @ (here.G @ expected + 0.1 * expected)
+    assert report.predicted == pytest.approx(predicted, rel=ROUNDING)
+    unweighted = HessianFree(
+        "network", hf.GGN, Cholesky(), None, Constant(a), Subspace(), Prefix(1.0), l2=0.1
+    )
+    assert not np.allclose(run(unweighted, p, 1)[1].solution, expected)
+
+
 @given(seeds, st.integers(1, 5), st.integers(1, 5))
 def test_the_small_system_has_no_need_of_independent_columns(seed, k, rank):
     """Q = B'B and slopes B't have the minimisers with B c = -P t, P onto the columns of B."""
@@ -225,10 +295,11 @@ def test_a_direction_of_negative_curvature_is_left_out():
 
 
 @pytest.mark.parametrize(("tries", "length"), [(10, 0.25), (3, 0.25), (2, 0.0), (1, 0.0)])
-def test_the_step_shrinks_while_the_objective_rises(tries, length, problem, backend):
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
+def test_the_step_shrinks_while_the_objective_rises(bad, tries, length, problem, backend):
     here, d, _, _ = modelled(problem)
     values = Objective(lambda step: next(answers))
-    answers = iter([5.0, math.nan, 0.0, -1.0])           # no rise is enough: 0 was the objective
+    answers = iter([5.0, bad, 0.0, -1.0])                # no rise is enough: 0 was the objective
     rule = Subspace(factor=0.5, max_tries=tries)
     step = rule(candidates(d), Outlook(here.g, 0.0, values, here.C, here.lam, here.l2))
     assert step.length == length

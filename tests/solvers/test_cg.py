@@ -270,6 +270,17 @@ def test_a_product_that_is_not_finite_leaves_the_best_iterate_so_far(breaks_at, 
         assert not result.x.any()
 
 
+@pytest.mark.parametrize("cadence", [1, 2, 4])
+@pytest.mark.parametrize("breaks_at", [1, 2, 3, 6])
+def test_no_kept_iterate_is_from_after_a_product_that_was_not_finite(breaks_at, cadence):
+    """Iterates are kept as they are made, and looked at later."""
+    A, b = system(9, 12)
+    result = hf.cg(Operator(A, breaks_at), b, stop=NEVER, record=every, check_every=cadence)
+    kept = [i for i, _ in result.iterates]
+    assert kept == [*range(1, result.n_iterations), result.n_iterations]
+    assert all(np.isfinite(x).all() for _, x in result.iterates)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_nothing_that_is_not_finite_raises_or_gets_into_the_result(bad, backend):
     b, x0 = hf.asarray(np.ones(3)), hf.asarray(np.arange(3.0) + 1)

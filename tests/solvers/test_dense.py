@@ -72,6 +72,13 @@ def test_what_cannot_be_solved_gives_zero_and_the_reason(A, b, reason):
     assert (found.n_iterations, found.n_products, found.quadratics) == (0, 3, [0.0])
 
 
+def test_a_solution_that_single_precision_cannot_hold_is_none():
+    A, b = (hf.asarray(array, dtype=np.float32) for array in (1e-30 * np.eye(2), 1e10 * np.ones(2)))
+    found = hf.cholesky(A, b)                             # 1e40, and a fine number in double
+    assert found.reason is Reason.NON_FINITE
+    assert hf.to_host(found.x).tolist() == [0.0, 0.0]
+
+
 def test_what_does_not_fit_is_refused():
     one = hf.asarray(np.ones(2))
     with pytest.raises(ValueError, match=r"A has shape \(3, 3\) and b \(2,\)"):
