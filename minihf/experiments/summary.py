@@ -66,8 +66,8 @@ def target_of(runs: Runs) -> float | None:
     """Return a training error of which it is worth asking how long each method took to reach it.
 
     That is the final median of the best first-order method (one with neither damping nor a product
-    with the curvature). Without first-order methods, or without others, it is the second best of all, which
-    two methods have reached. None for a single method, or if no such median is finite.
+    with the curvature). Without first-order methods, or without others, it is the second best of
+    all, which two methods have reached. None for a single method, or if no such median is finite.
     """
     ends = {name: final(seeds, "train").median for name, seeds in runs.items()}
     ends = {name: end for name, end in ends.items() if math.isfinite(end)}

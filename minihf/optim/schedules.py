@@ -109,8 +109,8 @@ def resolved(part: Part, update: int) -> Part:
     """Return a part with each schedule, its own or of its parts, replaced by the value it has now.
 
     A part is a frozen dataclass; anything else, and a part without schedules, is returned as it is.
-    A value becomes a Python float, lest it change the parameters' dtype; or, where a whole number is
-    expected, the int next to it.
+    A value becomes a Python float, lest it change the parameters' dtype, or, where a whole number
+    is expected, the int next to it.
     """
     if not is_dataclass(part) or isinstance(part, type):
         return part

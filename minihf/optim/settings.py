@@ -70,9 +70,9 @@ def settle(config: Any, **ranges: str) -> None:
     """
     kind = type(config).__name__
     for setting in fields(config):
-        value = getattr(config, setting.name)
+        name, value = setting.name, getattr(config, setting.name)
         if setting.type in NUMBERS and not _stands_for_itself(value, setting.type):
-            object.__setattr__(config, setting.name, _number(kind, setting.name, value, setting.type))
+            object.__setattr__(config, name, _number(kind, name, value, setting.type))
     for name, wanted in ranges.items():
         _must_be_within(kind, name, getattr(config, name), wanted)
 
@@ -98,11 +98,11 @@ def _number(owner: str, name: str, value: Any, annotation: str) -> float:
     make, what = NUMBERS[annotation]
     try:
         number = make(value)
+        if not isinstance(value, str) and (make is float or number == value):
+            return number
     except (TypeError, ValueError, OverflowError):
-        number = None
-    if number is None or isinstance(value, str) or (make is int and number != value):
-        raise TypeError(f"{owner}: {name} is {value!r}, not {what}")
-    return number
+        pass
+    raise TypeError(f"{owner}: {name} is {value!r}, not {what}")
 
 
 def _must_be_within(owner: str, name: str, value: Any, wanted: str) -> None:

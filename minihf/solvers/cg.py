@@ -126,7 +126,7 @@ class RelativeResidual:
 def _must_not_be_negative(rule: Any, name: str) -> None:
     value = getattr(rule, name)
     for end in getattr(value, "ends", (value,)):  # a schedule of `minihf.optim` has two
-        if not (isinstance(end, Real) and 0 <= end < math.inf):
+        if not (isinstance(end, Real) and 0 <= float(end) < math.inf):
             raise ValueError(f"{type(rule).__name__}: {name} must be 0 or more, got {value!r}")
 
 

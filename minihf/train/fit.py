@@ -73,7 +73,8 @@ def fit(
         is finished.
     batch_size : int, optional
         Cases per update, drawn without replacement epoch by epoch (a rest too small for a batch is
-        left out of its epoch); without it, all.
+        left out of its epoch); without it, all. Gradients run through them in chunks, but
+        `HessianFree` holds the activations of its curvature batch, a part of them, at once.
     test : tuple (x, y), optional
     params : Params, optional
         Where to start, another optimizer's ``history.params`` for example; without,
