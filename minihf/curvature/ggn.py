@@ -52,6 +52,8 @@ class GGN(CurvatureOperator):
     ((23, 23), (8, 8), True)
     """
 
+    needs = ("hessian",)
+
     def __init__(self, lin: Linearization, loss: Any, y: Any, partition: Any = None) -> None:
         super().__init__(lin, loss, y, partition)
         self._H_L = loss.hessian(lin.output, y)

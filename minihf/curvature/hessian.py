@@ -39,6 +39,8 @@ class Hessian(CurvatureOperator):
     True
     """
 
+    needs = ("hessian",)
+
     def __init__(self, lin: Linearization, loss: Any, y: Any, partition: Any = None) -> None:
         super().__init__(lin, loss, y, partition)
         self._H_L = loss.hessian(lin.output, y)

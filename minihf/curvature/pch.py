@@ -84,6 +84,8 @@ class PCH(CurvatureOperator):
     ((12, 12), True)
     """
 
+    needs = ("hessian",)
+
     def __init__(
         self, lin: Linearization, loss: Any, y: Any, partition: Any = None, mode: str = "abs"
     ) -> None:
@@ -152,6 +154,8 @@ class AveragedPCH(CurvatureOperator):
     >>> bool(np.allclose(one.to_dense(), other.to_dense()))
     True
     """
+
+    needs = ("hessian",)
 
     def __init__(
         self, lin: Linearization, loss: Any, y: Any, partition: Any = None, mode: str = "abs"

@@ -17,7 +17,16 @@ import numpy as np
 
 from minihf.train import History
 
-__all__ = ["Curve", "Runs", "Spread", "curve", "final", "seconds_to", "target_of"]
+__all__ = [
+    "Curve",
+    "Runs",
+    "Spread",
+    "curve",
+    "final",
+    "has_curvature",
+    "seconds_to",
+    "target_of",
+]
 
 Runs: TypeAlias = Mapping[str, Mapping[int, History]]
 """Runs by method and by seed."""
@@ -56,16 +65,21 @@ def final(runs: Mapping[int, History], column: str) -> Spread:
 def target_of(runs: Runs) -> float | None:
     """Return a training error of which it is worth asking how long each method took to reach it.
 
-    That is the final median of the best first-order method (one without a product with the
-    curvature). Without first-order methods, or without others, it is the second best of all, which
-    two methods have reached. None for a single method, or if no such median is finite.
+    That is the final median of the best first-order method (one with neither damping nor a product
+    with the curvature). Without first-order methods, or without others, it is the second best of
+    all, which two methods have reached. None for a single method, or if no such median is finite.
     """
     ends = {name: final(seeds, "train").median for name, seeds in runs.items()}
     ends = {name: end for name, end in ends.items() if math.isfinite(end)}
-    first_order = [end for name, end in ends.items() if not final(runs[name], "products").high]
+    first_order = [end for name, end in ends.items() if not has_curvature(runs[name])]
     if 0 < len(first_order) < len(ends):
         return min(first_order)
     return sorted(ends.values())[1] if len(ends) > 1 else None
+
+
+def has_curvature(runs: Mapping[int, History]) -> bool:
+    """Tell whether a method is of second order: it has damping, or products with the curvature."""
+    return any(run.last["products"] or run.last.get("lam") is not None for run in runs.values())
 
 
 def seconds_to(runs: Mapping[int, History], target: float) -> Spread:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from minihf.experiments.summary import Runs, Spread, final, seconds_to, target_of
+from minihf.experiments.summary import Runs, Spread, final, has_curvature, seconds_to, target_of
 
 __all__ = ["markdown", "table"]
 
@@ -44,6 +44,11 @@ def _notes(runs: Runs, target: float | None) -> list[str]:
         notes.append(
             f"Seconds to {_short(target)}: until a training error of {target:.6g} or less was "
             "first measured; – if it never was."
+        )
+    if any(has_curvature(seeds) for seeds in runs.values()):
+        notes.append(
+            "Products are those of the solvers; tangents of step rules and of calibration, half a "
+            "product each, are not counted."
         )
     notes += [
         f"{name}, seed {seed}: {history.ended or 'killed'}."

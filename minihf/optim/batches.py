@@ -2,7 +2,8 @@
 
 x and y are arrays, or tuples of arrays, with a common first axis. A batch may be the whole training
 set: objective and gradient then run through it in chunks, so that memory is bounded by a chunk, and
-always in the same order, so that the same call gives the same bits.
+always in the same order, so that the same call gives the same bits. A curvature batch is never cut:
+products want the activations of all its cases, and what bounds memory there is its size.
 
 For a network with noise layers a batch becomes (x, y, noise) at the start of an update, and from
 then on the noise goes wherever its cases go.

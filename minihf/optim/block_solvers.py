@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from minihf.backend import Array, array_module, to_host
-from minihf.optim.settings import settle
+from minihf.optim.settings import must_be_a_part, settle
 from minihf.partition import Partition
 from minihf.solvers import CGResult, Reason, RelativeProgress, cg, cholesky, martens_grid
 
@@ -27,7 +27,9 @@ __all__ = [
 class BlockSolver(Protocol):
     """What the optimizer asks of a solver.
 
-    One that cannot take every block has an attribute `max_size`, the parameters it takes at most.
+    What else it says of itself, it may leave out: `max_size`, the parameters that a block may have
+    at most; `warm_start`, 0 if it never looks at `previous`, which is not kept then; `looks_at_A`,
+    False if it does without.
     """
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
@@ -50,6 +52,8 @@ class ConjugateGradients:
 
     def __post_init__(self) -> None:
         settle(self, max_iters="1 or more", check_every="1 or more", warm_start="0 or more")
+        must_be_a_part(self, "stop", "__call__", "RelativeResidual(1e-3)")
+        must_be_a_part(self, "record", "__call__", "martens_grid")
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
         """Solve A x = b."""
@@ -66,6 +70,9 @@ class PreconditionerOnly:
     Its length is arbitrary, and wants a step rule that finds one, as `Subspace` does. The value
     reported for the quadratic, -1/2 b'Mb, is the one that holds if M is the inverse.
     """
+
+    warm_start = 0.0
+    looks_at_A = False
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
         """Return M b, or zero and the reason where that is no way to go."""
@@ -94,6 +101,7 @@ class Cholesky:
     """
 
     max_size: int = 2000
+    warm_start = 0.0
 
     def __post_init__(self) -> None:
         settle(self, max_size="1 or more")
@@ -112,6 +120,7 @@ def must_be_solvable(partition: Partition, solver: BlockSolver) -> None:
             raise ValueError(
                 f"block {block.name!r} has {block.size:,} parameters, and "
                 f"{type(solver).__name__} takes {most:,} at most: as a matrix it has "
-                f"{8 * block.size**2 / 1e9:,.2g} GB; cut it into smaller blocks "
-                "(minihf.curvature.partitions), or take solver=ConjugateGradients()"
+                f"{8 * block.size**2 / 1e9:,.2g} GB; raise max_size=, take smaller blocks "
+                "(partial(k_units, k=4) of minihf.curvature.partitions), or "
+                "solver=ConjugateGradients()"
             )

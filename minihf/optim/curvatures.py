@@ -16,7 +16,11 @@ __all__ = ["Curvature", "PositiveCurvature"]
 
 
 class Curvature(Protocol):
-    """What the optimizer asks of a curvature: types such as `GGN` and `Hessian` are ones."""
+    """What the optimizer asks of a curvature: types such as `GGN` and `Hessian` are ones.
+
+    One that needs more of a loss than its value and gradient names the methods in an attribute
+    `needs`.
+    """
 
     def __call__(self, lin: Linearization, loss: Any, y: Any, partition: Any) -> CurvatureOperator:
         """Return the operator on the curvature batch, in these blocks."""
@@ -34,6 +38,7 @@ class PositiveCurvature:
 
     mode: str = "abs"
     averaged: bool = False
+    needs = ("hessian",)
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

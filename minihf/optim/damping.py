@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from minihf.curvature import CurvatureOperator, StructuralGGN
 from minihf.losses import SquaredError
 from minihf.optim.schedules import resolved
-from minihf.optim.settings import settle
+from minihf.optim.settings import must_be_a_part, settle
 
 __all__ = [
     "ByAcceptance",
@@ -200,6 +200,7 @@ class StructuralDamping:
 
     def __post_init__(self) -> None:
         settle(self, mu="0 or more")
+        must_be_a_part(self, "distance", "hessian", "SquaredError()")
 
     def __call__(self, C: CurvatureOperator, lam: float) -> CurvatureOperator:
         """Return C + lam mu G_S; refuses a network without hidden states."""

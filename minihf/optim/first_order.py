@@ -19,6 +19,7 @@ from minihf.optim.projections import Projection, projected
 from minihf.optim.report import Report
 from minihf.optim.schedules import resolved
 from minihf.optim.settings import must_be_a_part, settle
+from minihf.optim.state import must_be_of
 from minihf.params import Params
 
 __all__ = ["SGD", "Adam", "AdamState", "SGDState"]
@@ -31,6 +32,10 @@ class SGDState:
     update: int
     velocity: Array
     rng: Mapping[str, Any]
+
+    def must_suit(self, params: Params, fresh: SGDState) -> None:
+        """Refuse to go on from here with another network's parameters."""
+        must_be_of(params, self.velocity)
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,10 @@ class AdamState:
     mean: Array
     square: Array
     rng: Mapping[str, Any]
+
+    def must_suit(self, params: Params, fresh: AdamState) -> None:
+        """Refuse to go on from here with another network's parameters."""
+        must_be_of(params, self.mean, self.square)
 
 
 @dataclass(frozen=True)

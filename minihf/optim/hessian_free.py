@@ -40,6 +40,7 @@ from minihf.optim.block_solvers import BlockSolver, PreconditionerOnly, must_be_
 from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
 from minihf.optim.joining import candidates, join, within
+from minihf.optim.needs import must_meet
 from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Preconditioner
 from minihf.optim.projections import Projection, projected
@@ -91,7 +92,8 @@ class HessianFree:
         `FixedStep`, `BacktrackingArmijo` or `Subspace`; `Scaled` around one of them.
     sampling : Sampling
         `Prefix`, `CycledChunks` or `Independent`: the curvature batch, where `step` is not given
-        one.
+        one. Its activations are held at once, however many its cases are: memory grows with it,
+        where that of the gradient is bounded by a chunk of 1,000 cases.
     l2 : float
         Coefficient of 1/2 |theta|^2, in objective, gradient and curvature alike.
     rho_on : "curvature" or "gradient"
@@ -102,7 +104,8 @@ class HessianFree:
     update : "simultaneous" or "sequential"
         Whether all blocks are solved at the same parameters and move together (block Jacobi), or
         each moves before gradient and curvature are evaluated anew for the next (block
-        Gauss-Seidel): as many gradients as blocks.
+        Gauss-Seidel): as many gradients as blocks. With sequential, every turn is an update to the
+        preconditioner and to a damping that is shared.
     projection : Projection, optional
         `MaxNorm`: where the parameters are brought back to after an update. One that has to do so
         costs one more evaluation of the objective.
@@ -121,8 +124,9 @@ class HessianFree:
     More CG iterations, ``solver=ConjugateGradients(2, warm_start=0.0)``, make an update a little
     better and dearer; `docs/systems/minihf.md` has what they are worth.
 
-    Memory beside what gradients and products take, in vectors (n,): parameters, solution and last
-    update stay; about seven more come and go; and the preconditioner has its own.
+    Memory beside what gradients and products take, in vectors (n,): parameters stay, the solution
+    where the solver begins at it, and the last update where the step rule has momentum; about seven
+    more come and go; and CG (`minihf.cg`) and the preconditioner have their own.
 
     Examples
     --------
@@ -167,6 +171,11 @@ class HessianFree:
             )
         for name, (method, example) in PARTS.items():
             must_be_a_part(self, name, method, example, "product" if name == "curvature" else "")
+        if self.structural is not None and not getattr(self.solver, "looks_at_A", True):
+            raise ValueError(
+                "HessianFree: structural damping is in the matrix of the systems, which solver="
+                f"{type(self.solver).__name__}() does not look at; take solver=ConjugateGradients()"
+            )
         if self.structural is not None and (self.damping.per_block or self.curvature is not GGN):
             raise ValueError(
                 "HessianFree: structural damping goes with curvature=hf.GGN, and a damping that is "
@@ -186,13 +195,15 @@ class HessianFree:
         Blocks, curvature, preconditioner and structural damping are made on two cases of the batch,
         and let go. `minihf.fit` asks this before it trains or writes anything.
         """
+        now = resolved(self, 0)
+        must_meet(loss, now.curvature, now.preconditioner)
         two, state = with_noise(net, params, rows(batch, slice(0, 2)), self.init(params))
         x, y, *noise = two
         with warnings.catch_warnings(action="ignore"):  # the first update is not spared them
-            C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-            self._precondition(C, array_module(params.vector).ones_like(params.vector), state)
-        if self.structural is not None:
-            self.structural(C, resolved(self.damping, 0).initial)
+            C = now.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
+            now._precondition(C, array_module(params.vector).ones_like(params.vector), state)
+        if now.structural is not None:
+            now.structural(C, now.damping.initial)
 
     def step(
         self,
@@ -247,6 +258,8 @@ class HessianFree:
             )
             reports.append(report)
             began = perf_counter()
+        if not getattr(self.solver, "warm_start", True):  # at no update, a schedule being true
+            state = replace(state, solution=None)
         return params, replace(state, update=t + 1), joined(reports)
 
     def _turn(

@@ -38,7 +38,11 @@ Memory: TypeAlias = Any
 
 
 class Preconditioner(Protocol):
-    """What the optimizer asks of a preconditioner."""
+    """What the optimizer asks of a preconditioner.
+
+    One that needs more of a loss than its value and gradient names the methods in an attribute
+    `needs`, such as ``("sample",)``.
+    """
 
     def __call__(
         self,
@@ -106,6 +110,7 @@ class Jacobi:
 
     draws: int = 1
     exponent: float = 1.0
+    needs = ("root",)
 
     def __post_init__(self) -> None:
         settle(self, draws="1 or more", exponent="positive")
@@ -140,7 +145,9 @@ class Kronecker:
     At update t = 1, 2, ... the factors are rho times the old ones plus 1 - rho times those of the
     curvature batch, rho = min(decay, 1 - 1/t). They are inverted at each of the first `refresh`
     updates, and then at every `refresh`-th. A layer that lies in several blocks is damped by the
-    largest of their shifts. A batch whose factors are not finite is passed over.
+    largest of their shifts. A batch whose factors are not finite is passed over. Where blocks move
+    one after the other, ``update="sequential"``, every turn is an update t: with B blocks, averages
+    forget and inverses are renewed B times an update of the optimizer.
 
     With `calibrate`, M_b = c K_b for each block b, K_b the inverse of its damped factors, and c,
     measured whenever they are inverted,
@@ -161,6 +168,7 @@ class Kronecker:
     decay: float = 0.9
     refresh: int = 3
     calibrate: bool = True
+    needs = ("sample",)
 
     def __post_init__(self) -> None:
         settle(self, decay="in [0, 1)", refresh="1 or more")

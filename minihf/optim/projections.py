@@ -12,6 +12,7 @@ from math import sqrt
 from typing import Protocol
 
 from minihf.backend import array_module
+from minihf.optim.settings import settle
 from minihf.params import Params
 
 __all__ = ["MaxNorm", "Projection", "projected"]
@@ -52,8 +53,7 @@ class MaxNorm:
     most: float | None = None
 
     def __post_init__(self) -> None:
-        if self.most is not None and not self.most > 0:
-            raise ValueError(f"MaxNorm: most must be positive, got {self.most}")
+        settle(self, most="positive")
 
     def __call__(self, params: Params) -> Params:
         """Return parameters with all norms within bounds."""

@@ -59,7 +59,10 @@ class Report:
         Empty, or one line about what went wrong: a rejected update, a rising objective.
     cases, products, seconds : int, int, float
         Cases of the gradient, products with the curvature over all blocks, wall-clock time. A
-        sequential update makes as many gradients as blocks, and counts the cases of each.
+        sequential update makes as many gradients as blocks, and counts the cases of each. Products
+        are those of the solvers; tangents of step rules (`Subspace`, the reduction ratio) and of
+        calibration (`Kronecker`: one for each block), half a product each, are not counted. So the
+        house method has none.
     step_length : float
         Factor on the direction; of a sequential update, the largest.
     lam, predicted, rho : float or None

@@ -109,7 +109,8 @@ def resolved(part: Part, update: int) -> Part:
     """Return a part with each schedule, its own or of its parts, replaced by the value it has now.
 
     A part is a frozen dataclass; anything else, and a part without schedules, is returned as it is.
-    Where a whole number is expected the value is rounded.
+    A value becomes a Python float, lest it change the parameters' dtype, or, where a whole number
+    is expected, the int next to it.
     """
     if not is_dataclass(part) or isinstance(part, type):
         return part
@@ -117,7 +118,7 @@ def resolved(part: Part, update: int) -> Part:
     for setting in fields(part):
         value = getattr(part, setting.name)
         if isinstance(value, Schedule):
-            number = value.at(update)
+            number = float(value.at(update))
             now[setting.name] = round(number) if setting.type == "int" else number
         elif (inner := resolved(value, update)) is not value:
             now[setting.name] = inner

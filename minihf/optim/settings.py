@@ -1,17 +1,18 @@
 """Settings of a frozen configuration: Python numbers within their ranges, schedules, and parts.
 
 A NumPy scalar such as a learning rate out of ``np.logspace`` would silently turn float32 parameters
-into float64, so every float setting becomes a Python float. Called by every configuration of this
+into float64, so every number becomes a Python float or int. Called by every configuration of this
 folder when it is made, so that a wrong value is refused before any work.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Schedule", "must_be_a_part", "settle"]
+__all__ = ["Schedule", "must_be_a_part", "settle", "settled"]
 
 if TYPE_CHECKING:
     number = Any  # to a type checker a schedule is the number that a part will see in its place
@@ -37,39 +38,76 @@ class Schedule(number):
 
 
 RANGES: dict[str, Callable[[float], bool]] = {
-    "positive": lambda value: value > 0,
-    "0 or more": lambda value: value >= 0,
-    "1 or more": lambda value: value >= 1,
+    "positive": lambda value: 0 < value < math.inf,
+    "0 or more": lambda value: 0 <= value < math.inf,
+    "1 or more": lambda value: 1 <= value < math.inf,
     "in [0, 1)": lambda value: 0 <= value < 1,
     "in (0, 1]": lambda value: 0 < value <= 1,
     "in (0, 1)": lambda value: 0 < value < 1,
 }
 
 
+NUMBERS: dict[str, tuple[Callable[[Any], float], str]] = {
+    "float": (float, "a number"),
+    "float | None": (float, "a number"),
+    "int": (int, "a whole number"),
+}
+"""By the annotation of a field: the Python number that it holds, in code and in words."""
+
+
 def settle(config: Any, **ranges: str) -> None:
-    """Make a configuration's float fields Python floats, and check the named fields' ranges.
+    """Make a configuration's numbers Python floats and ints, and check the named fields' ranges.
 
     A schedule must begin and end in the range. Where that is "positive" it may end at 0: a rate
-    does, and then nothing moves any more.
+    does, and then nothing moves any more. No range has an infinity in it.
 
     Raises
     ------
     TypeError
-        If a field that is to be a float is no number.
+        If a field that is to be a number is none, or one that is to be whole is not.
     ValueError
         If a field is out of its range, with its name, the range and the value.
     """
     kind = type(config).__name__
     for setting in fields(config):
-        value = getattr(config, setting.name)
-        if setting.type == "float" and not isinstance(value, Schedule):
-            try:
-                object.__setattr__(config, setting.name, float(value))
-            except (TypeError, ValueError):
-                raise TypeError(f"{kind}: {setting.name} is {value!r}, not a number") from None
+        name, value = setting.name, getattr(config, setting.name)
+        if setting.type in NUMBERS and not _stands_for_itself(value, setting.type):
+            object.__setattr__(config, name, _number(kind, name, value, setting.type))
     for name, wanted in ranges.items():
-        if not _within(getattr(config, name), wanted):
-            raise ValueError(f"{kind}: {name} must be {wanted}, got {getattr(config, name)}")
+        _must_be_within(kind, name, getattr(config, name), wanted)
+
+
+def settled(owner: str, name: str, value: Any, annotation: str, wanted: str) -> Any:
+    """Return one number as `settle` would make it, of a function that has no fields.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `settle` does.
+    """
+    number = _number(owner, name, value, annotation)
+    _must_be_within(owner, name, number, wanted)
+    return number
+
+
+def _stands_for_itself(value: Any, annotation: str) -> bool:
+    return isinstance(value, Schedule) or (value is None and annotation.endswith("None"))
+
+
+def _number(owner: str, name: str, value: Any, annotation: str) -> float:
+    make, what = NUMBERS[annotation]
+    try:
+        number = make(value)
+        if not isinstance(value, str) and (make is float or number == value):
+            return number
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TypeError(f"{owner}: {name} is {value!r}, not {what}")
+
+
+def _must_be_within(owner: str, name: str, value: Any, wanted: str) -> None:
+    if value is not None and not _within(value, wanted):
+        raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
 
 
 def _within(value: Any, wanted: str) -> bool:

@@ -1,7 +1,7 @@
 """What Hessian-free optimization carries from update to update.
 
 Plain arrays and numbers, so that a checkpoint is one file and a resumed run goes on bit for bit.
-Called by `minihf.HessianFree`.
+Called by the optimizers, and by `minihf.fit` before it goes on from a state.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 
 from minihf.backend import Array
 from minihf.optim.preconditioners import Memory
+from minihf.params import Params
 
-__all__ = ["HessianFreeState"]
+__all__ = ["HessianFreeState", "must_be_of"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class HessianFreeState:
     lam : dict of str to float
         The damping of each block in the next one.
     solution : array, shape (n,), or None
-        CG's last iterate of every block, for the warm start.
+        The solver's last result in every block, for the warm start: that of a rejected step, too,
+        if it is finite. None where the solver never looks at it.
     rng : dict
         State of the `numpy.random.Generator` that noise layers, sampling and preconditioners draw
         from.
@@ -43,3 +45,28 @@ class HessianFreeState:
     rng: Mapping[str, Any]
     memory: Memory = None
     move: Array | None = None
+
+    def must_suit(self, params: Params, fresh: HessianFreeState) -> None:
+        """Refuse to go on from here with these parameters, where a new run has the state `fresh`.
+
+        Raises
+        ------
+        ValueError
+            If this state is of other blocks, or of another network.
+        """
+        if self.lam.keys() != fresh.lam.keys():
+            raise ValueError(
+                f"the state is of the blocks {', '.join(self.lam)}, not of {', '.join(fresh.lam)}; "
+                "go on by params= alone"
+            )
+        must_be_of(params, self.solution, self.move)
+
+
+def must_be_of(params: Params, *vectors: Array | None) -> None:
+    """Refuse what an optimizer carries (n,), if it is not of the size of the parameters."""
+    for vector in vectors:
+        if vector is not None and vector.shape != params.vector.shape:
+            raise ValueError(
+                f"the state is of a network of {vector.size:,} parameters, this one has "
+                f"{params.size:,}; go on by params= alone"
+            )

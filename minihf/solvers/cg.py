@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,10 @@ class RelativeProgress:
     min_iterations: int = 10
     fraction: float = 0.1
 
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "min_iterations", "fraction"):
+            _must_not_be_negative(self, name)
+
     def __call__(self, quadratics: Sequence[float], residuals: Sequence[float]) -> Reason | None:
         """Return a reason to stop, or None."""
         i = len(quadratics) - 1
@@ -110,9 +115,19 @@ class RelativeResidual:
 
     rtol: float = 1e-5
 
+    def __post_init__(self) -> None:
+        _must_not_be_negative(self, "rtol")
+
     def __call__(self, quadratics: Sequence[float], residuals: Sequence[float]) -> Reason | None:
         """Return a reason to stop, or None."""
         return Reason.CONVERGED if residuals[-1] <= self.rtol else None
+
+
+def _must_not_be_negative(rule: Any, name: str) -> None:
+    value = getattr(rule, name)
+    for end in getattr(value, "ends", (value,)):  # a schedule of `minihf.optim` has two
+        if not (isinstance(end, Real) and 0 <= float(end) < math.inf):
+            raise ValueError(f"{type(rule).__name__}: {name} must be 0 or more, got {value!r}")
 
 
 def martens_grid(i: int) -> bool:
@@ -171,7 +186,8 @@ def cg(
 
     Notes
     -----
-    One product and one application of M per iteration. Memory: eight vectors (three of them hold
+    One product and one application of M per iteration. Memory, beside what the caller holds and
+    what A and M take for themselves: seven vectors, with a preconditioner eight (three of them hold
     x: the current one, the last one known good, and the next), and the recorded iterates, about
     log(max_iters / 5) / log(1.3) more. After non-positive curvature the result is the last iterate
     before it, after a non-finite number the one of the last look before; the worst case is x = 0.
@@ -190,19 +206,18 @@ def cg(
     stop = RelativeProgress() if stop is None else stop
     apply_A, apply_M = _as_function(A), _as_function(M)
     xp = array_module(b)
-    zero = xp.zeros_like(b)
 
     b_norm = math.sqrt(float(to_host(xp.vdot(b, b))))
     if b_norm == 0 or not math.isfinite(b_norm):
         reason = Reason.ZERO_RHS if b_norm == 0 else Reason.NON_FINITE
-        return CGResult(zero, [(0, zero)], [0.0], [b_norm], 0, reason)
+        return _at_zero(b, b_norm, 0, reason)
 
-    x = zero if x0 is None else x0.copy()
+    x = xp.zeros_like(b) if x0 is None else x0.copy()
     r = b.copy() if x0 is None else b - apply_A(x)
     n_products = 0 if x0 is None else 1
     quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)
     if fault is not None:
-        return CGResult(zero, [(0, zero)], [0.0], [1.0], n_products, Reason.NON_FINITE)
+        return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
     if residuals[0] == 0:
         return CGResult(x, [(0, x)], quadratics, residuals, n_products, Reason.CONVERGED)
 
@@ -225,6 +240,7 @@ def cg(
             alpha = xp.where(sound, rz / pAp, xp.zeros_like(pAp))  # 0 from then on: x stays
             x = _axpy(xp, alpha, p, x, out=_spare(buffers, x, good))
             r -= xp.multiply(alpha, Ap, out=scratch)
+            del Ap  # before M r and the next A p want room
             rr = xp.vdot(r, r)
             unseen.append(_look(xp, x, b, r, rr, sound, scratch))
             if i < max_iters:  # after the last one no direction is wanted
@@ -249,6 +265,11 @@ def cg(
     n = len(quadratics) - 1
     iterates = [(i, iterate) for i, iterate in iterates if i < n]
     return CGResult(good, [*iterates, (n, good)], quadratics, residuals, n_products, reason)
+
+
+def _at_zero(b: Array, residual: float, n_products: int, reason: Reason) -> CGResult:
+    zero = array_module(b).zeros_like(b)
+    return CGResult(zero, [(0, zero)], [0.0], [residual], n_products, reason)
 
 
 def _spare(buffers: list[Array], x: Array, good: Array) -> Array:

@@ -73,13 +73,16 @@ def fit(
         is finished.
     batch_size : int, optional
         Cases per update, drawn without replacement epoch by epoch (a rest too small for a batch is
-        left out of its epoch); without it, all.
+        left out of its epoch); without it, all. Gradients run through them in chunks, but
+        `HessianFree` holds the activations of its curvature batch, a part of them, at once.
     test : tuple (x, y), optional
     params : Params, optional
         Where to start, another optimizer's ``history.params`` for example; without,
         ``net.init(seed)``.
     state : object, optional
-        The optimizer's own state to go on from, a ``history.state``; without, ``opt.init``.
+        The optimizer's own state to go on from, a ``history.state``; without, ``opt.init``. One
+        that may not fit has a method ``must_suit(params, fresh)``, and refuses there what it cannot
+        go on with; `fresh` is what ``opt.init`` gives.
     seed : int
         Of the initial parameters, the order of the cases, and the optimizer.
     metric : callable of (output, y), optional
@@ -113,10 +116,11 @@ def fit(
     ------
     ValueError
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
-        treat the network, `looks` is negative or `give_up_after` not positive.
+        treat the network, `state` is of other blocks or of another network, `looks` is negative or
+        `give_up_after` not positive.
     TypeError
         If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
-        `state` is another optimizer's.
+        `state` is another optimizer's; or if `loss` lacks a method that `opt` needs.
 
     Examples
     --------
@@ -142,7 +146,7 @@ def fit(
     if hasattr(opt, "must_suit"):
         opt.must_suit(net, loss, params, train)
     fresh = opt.init(params, seed)
-    state = fresh if state is None else _must_go_on(opt, state, fresh)
+    state = fresh if state is None else _must_go_on(opt, state, params, fresh)
     run = _Run(
         net, loss, opt, params, state, metric or loss.value, train,
         None if held_out is None else upload("test", held_out),
@@ -182,12 +186,14 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
         raise TypeError("fit: net is a function without initial parameters; pass params=")
 
 
-def _must_go_on(opt: Any, state: Any, fresh: Any) -> Any:
+def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:
     if fresh is not None and type(state) is not type(fresh):
         raise TypeError(
             f"fit: state is {type(state).__name__}, {type(opt).__name__} goes on from "
             f"{type(fresh).__name__}; from another optimizer's parameters go on by params= alone"
         )
+    if hasattr(state, "must_suit"):
+        state.must_suit(params, fresh)
     return state
 
 
@@ -306,8 +312,10 @@ class _Run:
         if record["test"] is not None:
             parts.append(f"test {record['test']:.4g}")
         if report is not None and report.lam is not None:
-            speed = self.products / max(self.seconds, 1e-9)
-            parts += [f"lam {report.lam:.2g}", f"cg {report.iterations}", f"{speed:.0f} products/s"]
+            parts.append(f"lam {report.lam:.2g}")
+            if self.products:
+                speed = self.products / max(self.seconds, 1e-9)
+                parts += [f"cg {report.iterations}", f"{speed:.0f} products/s"]
         if self.rose:
             parts.append(f"rose {self.rose}x")
         if report is not None and report.problem:

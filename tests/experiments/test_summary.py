@@ -60,6 +60,15 @@ def test_the_target_is_what_the_best_method_without_curvature_came_to(made_up):
     assert target_of({"adam": runs["adam"]}) is None
 
 
+def test_a_method_whose_damping_alone_tells_of_curvature_sets_no_target(made_up):
+    runs = {
+        name: {0: made_up([(0, 9.0), (1, end)], products=0)}
+        for name, end in {"adam": 5.0, "sgd": 7.0, "minihf": 2.0}.items()
+    }
+    runs["minihf"][0].last["lam"] = 0.1
+    assert target_of(runs) == 5.0
+
+
 def test_a_method_that_blew_up_sets_no_target(made_up):
     runs = {
         "adam": {0: made_up([(0, 9.0), (1, math.nan)], products=0)},

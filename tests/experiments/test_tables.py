@@ -47,10 +47,20 @@ def test_a_target_of_ones_own_replaces_the_column(made_up):
 
 
 def test_a_single_run_has_neither_ranges_nor_a_target_nor_notes(made_up):
-    text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)])}})
+    text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)], products=0)}})
     assert "seconds to" not in text
     assert "(" not in text
     assert all(line.startswith("|") for line in text.splitlines())
+
+
+def test_which_products_are_counted_is_told_where_there_may_be_any(made_up):
+    first_order = {0: made_up([(0, 8.0), (9, 4.0)], products=0)}
+    without_products = {0: made_up([(0, 8.0), (9, 4.0)], products=0)}
+    without_products[0].last["lam"] = 0.1
+    note = "Products are those of the solvers; tangents of step rules and of calibration, half"
+    assert note not in table({"adam": first_order})
+    for runs in (without_products, {0: made_up([(0, 8.0), (9, 4.0)])}):
+        assert note in table({"adam": first_order, "minihf": runs})
 
 
 def test_a_run_that_ended_early_is_named_with_the_reason(made_up):

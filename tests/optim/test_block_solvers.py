@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minihf as hf
-from minihf.optim import ConjugateGradients, PreconditionerOnly
+from minihf.optim import Cholesky, ConjugateGradients, Linear, PreconditionerOnly
 
 
 def test_the_warm_start_is_the_decayed_previous_solution_of_the_block():
@@ -38,6 +38,23 @@ def test_the_preconditioner_alone_makes_no_product_and_is_right_where_it_is_the_
     assert found.quadratics[-1] == pytest.approx(0.5 * x @ A @ x - b @ x, rel=1e-10)
     assert (found.n_products, found.n_iterations) == (0, 1)
     assert found.iterates[-1][1] is found.x
+
+
+@pytest.mark.parametrize(
+    ("solver", "kept"),
+    [
+        (PreconditionerOnly(), False),
+        (Cholesky(), False),
+        (ConjugateGradients(3, warm_start=0.0), False),
+        (ConjugateGradients(3, warm_start=0.5), True),
+        (ConjugateGradients(3, warm_start=Linear(0.0, 0.9, updates=4)), True),
+    ],
+    ids=["preconditioner only", "cholesky", "cold", "warm", "on a schedule"],
+)
+@pytest.mark.parametrize("update", ["simultaneous", "sequential"])
+def test_a_solution_is_kept_for_those_who_look_at_it(update, solver, kept, problem, run):
+    _, state, _ = run(hf.HessianFree(solver=solver, update=update), problem(), 1)
+    assert (state.solution is not None) == kept
 
 
 def test_without_a_preconditioner_it_is_the_right_hand_side_itself():

@@ -7,7 +7,14 @@ import pytest
 
 import minihf as hf
 from minihf.curvature import AveragedPCH
-from minihf.optim import Constant, ConvexMix, FixedStep
+from minihf.optim import (
+    ConjugateGradients,
+    Constant,
+    ConvexMix,
+    FixedStep,
+    PositiveCurvature,
+    Prefix,
+)
 from minihf.solvers import Reason
 
 SOLVED = 1e-8  # of CG run to a residual of 1e-12 at condition numbers up to 1e3
@@ -48,6 +55,32 @@ def test_the_convex_mix_is_constant_damping_with_a_longer_step(problem, run):
     )
     one, another = (run(o, p, 2)[0].vector - p.params.vector for o in (opt, other))
     assert np.linalg.norm(one - another) <= SOLVED * np.linalg.norm(one)
+
+
+def test_it_is_what_the_paper_says():
+    opt = hf.papers.chen2018()
+    assert opt.solver == ConjugateGradients(50, hf.RelativeResidual(0.1), warm_start=0.0)
+    assert (opt.damping, opt.step_rule) == (ConvexMix(0.02), FixedStep(0.1))
+    assert opt.curvature == PositiveCurvature("abs", averaged=True)
+    assert (opt.blocks, opt.preconditioner, opt.sampling) == ("param", None, Prefix(1.0))
+
+
+def test_inputs_of_mean_zero_want_more_of_the_identity_or_all_cases():
+    """Expectations see no curvature along their weights: what its page warns of."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((500, 4)).astype(np.float32)
+    net = hf.Sequential(hf.Dense(4, 8), hf.Tanh(), hf.Dense(8, 2))
+
+    def trained(**settings):
+        return hf.fit(
+            net, hf.SquaredError(), hf.papers.chen2018(**settings), (x, x[:, :2] * x[:, 2:]),
+            updates=50, looks=0, progress=False,
+        )  # fmt: skip
+
+    assert trained().ended.startswith("gave up")
+    for settings in ({"a": 0.2}, {"averaged": False}):
+        history = trained(**settings)
+        assert history.last["train"] < 0.6 * history.records[0]["train"]
 
 
 def test_cg_begins_at_zero_and_stops_at_a_tenth_of_the_gradient(problem, run):

@@ -25,6 +25,14 @@ def test_lam_keeps_within_its_bounds():
     assert rule.update(1.8, rho=0.0) == 2.0
 
 
+def test_as_it_is_given_the_floor_is_far_below_what_any_problem_wants():
+    rule, lam = LevenbergMarquardt(), 1.0
+    for _ in range(60):
+        lam = rule.update(lam, rho=1.0)
+    assert lam == pytest.approx((2 / 3) ** 60)
+    assert rule.update(1e-15, rho=1.0) == 1e-15 * (2 / 3)
+
+
 def test_thresholds_and_factors_are_yours():
     rule = LevenbergMarquardt(7.0, boost=10.0, drop=0.1, low=0.4, high=0.6)
     assert [rule.update(1.0, rho) for rho in (0.3, 0.5, 0.7)] == [10.0, 1.0, 0.1]

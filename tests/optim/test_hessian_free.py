@@ -134,8 +134,9 @@ def test_each_block_solves_its_damped_part_of_the_dense_system(
     blocks, curvature, preconditioner, problem, dense, run
 ):
     lam, l2, p = 3.0, 0.2, problem()
+    solver = dataclasses.replace(EXACTLY, warm_start=0.5)    # from zero at first, and it is kept
     opt = hf.HessianFree(
-        blocks, curvature, EXACTLY, preconditioner, Constant(lam), FixedStep(0.5), Prefix(0.5), l2
+        blocks, curvature, solver, preconditioner, Constant(lam), FixedStep(0.5), Prefix(0.5), l2
     )
     new, state, (report,) = run(opt, p, 1)
     g = dense(p, l2=l2).g

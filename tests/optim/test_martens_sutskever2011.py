@@ -10,11 +10,13 @@ import minihf as hf
 from minihf.curvature import StructuralGGN
 from minihf.optim import (
     BacktrackingArmijo,
+    Cholesky,
     ConjugateGradients,
     Constant,
     CycledChunks,
     FixedStep,
     LevenbergMarquardt,
+    PreconditionerOnly,
     Prefix,
     StructuralDamping,
 )
@@ -70,9 +72,10 @@ def test_without_mu_it_is_plain_hessian_free_bit_for_bit(layer, run):
     )
 
 
+@pytest.mark.parametrize("lam", [0.2, 3.0])
 @pytest.mark.parametrize("blocks", BLOCKS, ids=str)
-def test_each_block_solves_the_dense_system_with_the_hidden_states_in_it(blocks, run):
-    p, lam, mu = recurrent(), 0.2, 0.7
+def test_each_block_solves_the_dense_system_with_the_hidden_states_in_it(blocks, lam, run):
+    p, mu = recurrent(), 0.7
     new, _, _ = run(exact(mu, blocks, lam), p, 1)
     x, y = p.batch
     lin = hf.linearize(p.net, p.params, x)
@@ -126,6 +129,9 @@ def test_what_does_not_go_together_is_refused():
     for change in ({"curvature": hf.Hessian}, {"damping": LevenbergMarquardt(per_block=True)}):
         with pytest.raises(ValueError, match=r"structural damping goes with curvature=hf\.GGN"):
             dataclasses.replace(opt, **change)
+    with pytest.raises(ValueError, match=r"=PreconditionerOnly\(\) does not look at; take solver="):
+        dataclasses.replace(opt, solver=PreconditionerOnly())
+    dataclasses.replace(opt, solver=Cholesky())
     with pytest.raises(TypeError, match=r"structural is 0\.1; expected .*StructuralDamping\(\)"):
         dataclasses.replace(opt, structural=0.1)
     with pytest.raises(ValueError, match="mu must be 0 or more, got -1"):

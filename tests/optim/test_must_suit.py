@@ -1,20 +1,43 @@
 """What a composition cannot treat is refused before an update, as the update would refuse it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import minihf as hf
+from minihf.optim import (
+    Cholesky,
+    ConjugateGradients,
+    Constant,
+    ConvexMix,
+    CycledChunks,
+    FixedStep,
+    Geometric,
+    Independent,
+    Jacobi,
+    Kronecker,
+    LevenbergMarquardt,
+    Linear,
+    MaxNorm,
+    Prefix,
+    Scaled,
+    SquaredGradients,
+    StructuralDamping,
+    Subspace,
+)
 
 SMALL = hf.Sequential(hf.Dense(3, 4), hf.Tanh(), hf.Dense(4, 2))
 X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
 BATCH = (X, X[:, :2])
 
 
-class NoSamples:
-    """A loss without `sample`, which Kronecker factors need."""
+class My:
+    """A loss with no more than what it is given of the squared error's methods."""
 
-    of = hf.SquaredError()
-    value, grad, hessian = of.value, of.grad, of.hessian
+    def __init__(self, *methods):
+        for method in ("value", "grad", *methods):
+            setattr(self, method, getattr(hf.SquaredError(), method))
 
 
 REFUSED = {
@@ -41,7 +64,22 @@ REFUSED = {
         "Cholesky takes 5 at most",
     ),
     "a loss that cannot be sampled": (
-        hf.HessianFree(), SMALL, NoSamples(), AttributeError, "sample",
+        hf.HessianFree(), SMALL, My("hessian", "root"), TypeError,
+        r"^Kronecker needs loss\.sample, which My has not; give it one, or take "
+        r"preconditioner=SquaredGradients\(\)$",
+    ),
+    "a loss without a root": (
+        hf.HessianFree(preconditioner=Jacobi()), SMALL, My("hessian", "sample"), TypeError,
+        r"^Jacobi needs loss\.root, which My has not; give it one, or take "
+        r"preconditioner=SquaredGradients\(\)$",
+    ),
+    "a loss without a Hessian": (
+        hf.papers.zhang2017(), SMALL, My(), TypeError,
+        r"^GGN needs loss\.hessian, which My has not; give it one, or train by hf.SGD or hf.Adam$",
+    ),
+    "a loss without a Hessian, for PCH": (
+        hf.papers.chen2018(), SMALL, My("root"), TypeError,
+        "^PositiveCurvature needs loss.hessian",
     ),
 }  # fmt: skip
 
@@ -69,6 +107,43 @@ def test_what_suits_is_left_as_it_is(opt):
     opt.must_suit(SMALL, hf.SquaredError(), params, BATCH)
     opt.must_suit(SMALL, hf.SquaredError(), params, (X[:1], X[:1, :2]))
     assert np.array_equal(params.vector, before)
+
+
+RISING, FALLING = Linear(0.5, 0.75, updates=10), Geometric(1e-3, 0.9)
+RECURRENT = hf.Sequential(hf.RNN(3, 4), hf.LastStep(), hf.Dense(4, 2))
+
+SCHEDULED = {
+    "l2": hf.HessianFree(l2=FALLING),
+    "SquaredGradients": hf.HessianFree(preconditioner=SquaredGradients(RISING)),
+    "Jacobi": hf.HessianFree(preconditioner=Jacobi(Linear(1, 5, updates=10), RISING)),
+    "Kronecker": hf.HessianFree(preconditioner=Kronecker(RISING, Linear(1, 5, updates=10))),
+    "ConjugateGradients": hf.HessianFree(
+        solver=ConjugateGradients(Linear(1, 5, updates=10), hf.RelativeResidual(FALLING), RISING)
+    ),
+    "RelativeProgress": hf.HessianFree(solver=ConjugateGradients(3, hf.RelativeProgress(FALLING))),
+    "Cholesky": hf.HessianFree(solver=Cholesky(), damping=Constant(FALLING)),
+    "ConvexMix": hf.HessianFree(damping=ConvexMix(RISING)),
+    "LevenbergMarquardt": hf.HessianFree(damping=LevenbergMarquardt(FALLING, drop=RISING)),
+    "FixedStep": hf.HessianFree(step_rule=FixedStep(FALLING)),
+    "Scaled": hf.HessianFree(step_rule=Scaled(Subspace(factor=RISING), RISING)),
+    "Prefix": hf.HessianFree(sampling=Prefix(RISING)),
+    "Independent": hf.HessianFree(sampling=Independent(RISING)),
+    "CycledChunks": hf.HessianFree(sampling=CycledChunks(Linear(1, 3, updates=10))),
+    "MaxNorm": hf.HessianFree(projection=MaxNorm(RISING)),
+    "StructuralDamping": dataclasses.replace(
+        hf.papers.martens_sutskever2011(), structural=StructuralDamping(FALLING)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_a_schedule_in_any_part_is_trained_with(name):
+    recurrent = name == "StructuralDamping"
+    net, data = (RECURRENT, (X[:, None], X[:, :2])) if recurrent else (SMALL, BATCH)
+    history = hf.fit(net, hf.SquaredError(), SCHEDULED[name], data, updates=2, progress=False)
+    assert history.ended == "2 updates"
+    assert history.params.dtype == np.float32
+    assert history.last["train"] != history.records[0]["train"]
 
 
 def test_a_warning_waits_for_the_update():

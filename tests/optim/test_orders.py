@@ -178,8 +178,8 @@ def test_a_block_that_the_solver_cannot_take_is_refused_before_training():
         hf.papers.chan_szeto1999("network").init(params)
     assert str(refusal.value) == (
         "block 'network' has 1,000,000 parameters, and Cholesky takes 2,000 at most: as a matrix "
-        "it has 8e+03 GB; cut it into smaller blocks (minihf.curvature.partitions), or take "
-        "solver=ConjugateGradients()"
+        "it has 8e+03 GB; raise max_size=, take smaller blocks (partial(k_units, k=4) of "
+        "minihf.curvature.partitions), or solver=ConjugateGradients()"
     )
     hf.papers.chan_szeto1999("network", max_size=1_000_000).init(params)
     but(ONE_BY_ONE, blocks="network", solver=ConjugateGradients()).init(params)

@@ -10,10 +10,12 @@ from minihf.optim.preconditioners import (
     Jacobi,
     Kronecker,
     SquaredGradients,
+    _diagonals,
     _exact_length,
     mean_squared_gradients,
 )
 
+SINGLE = 1e-5         # relative: a power, in float32
 ROUNDING = 1e-12      # relative to the largest entry, float64
 SIGMAS = 6.0          # fails by chance once in 10^9 seeds and entry; the seed is fixed
 
@@ -111,6 +113,14 @@ def test_a_parameter_without_gradient_or_shift_does_not_divide_by_zero():
         hf.GGN(lin, hf.SquaredError(), y), None, {"network": 0.0}, None, None
     )
     assert np.isfinite(M["network"] @ np.ones(lin.params.size)).all()
+
+
+@pytest.mark.parametrize("shift", [1e-8, 1e-12])
+def test_a_small_shift_counts_where_there_is_no_gradient(shift):
+    """In single precision, too: what keeps from dividing by zero is far below."""
+    params = hf.Params.from_dict({"idle": np.zeros(3, np.float32)})
+    M = _diagonals(params.vector, hf.Partition.of(params), {"network": shift}, 0.75)["network"]
+    np.testing.assert_allclose(M @ np.ones(3, np.float32), shift**-0.75, rtol=SINGLE)
 
 
 def test_cases_that_are_no_longer_the_first_axis_are_not_taken_for_cases():
@@ -235,18 +245,31 @@ def test_inverses_are_made_at_first_and_then_now_and_again():
     assert made == [1, 2, 3, 6, 9]
 
 
-def test_every_block_gets_its_part_of_the_inverse_with_its_own_damping(backend):
-    """The layer "2" lies in two blocks: the larger shift counts."""
+@pytest.mark.parametrize("larger", [{"bias": 2.0}, {"weights": 5.0}], ids=["last", "not the last"])
+def test_every_block_gets_its_part_of_the_inverse_with_its_own_damping(larger, backend):
+    """The layer "2" lies in two blocks: the larger shift counts, whichever block comes first."""
     spec = {"first": "0.*", "weights": "2.W", "bias": "2.b"}
     C, rng, again = curvature(0, spec=spec), np.random.default_rng(0), np.random.default_rng(0)
-    shift = {"first": 0.1, "weights": 0.3, "bias": 2.0}
+    shift = {"first": 0.1, "weights": 0.3, "bias": 2.0} | larger
     M, _ = Kronecker(calibrate=False)(C, gradient_of(C), shift, None, rng)
-    expected = factors_of(C, again).inverse({"0.W": 0.1, "2.W": 2.0})
+    expected = factors_of(C, again).inverse({"0.W": 0.1, "2.W": max(larger.values())})
     for name, block in C.partition.items():
         r = hf.asarray(np.arange(1.0, 1.0 + block.size))
         np.testing.assert_array_equal(
             hf.to_host(M[name] @ r), hf.to_host(expected.block(block) @ r)
         )
+
+
+@pytest.mark.parametrize("shift", [{"one": 2.0, "two": 0.3}, {"one": 0.3, "two": 2.0}])
+def test_a_weight_that_is_cut_in_two_has_the_larger_of_both_shifts(shift):
+    n = curvature(0).lin.params.size
+    halves = {"one": np.arange(0, n, 2), "two": np.arange(1, n, 2)}
+    C = curvature(0, spec=lambda params: hf.Partition.from_indices(params, halves))
+    rng, again = np.random.default_rng(0), np.random.default_rng(0)
+    _, memory = Kronecker(calibrate=False)(C, gradient_of(C), shift, None, rng)
+    expected = factors_of(C, again).inverse({"0.W": 2.0, "2.W": 2.0})
+    for name in ("0.W", "2.W"):
+        np.testing.assert_array_equal(memory["inverse"]["A"][name], expected.A[name])
 
 
 def test_a_calibrated_step_is_the_first_one_of_cg(backend):

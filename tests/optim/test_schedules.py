@@ -176,6 +176,21 @@ def test_a_run_that_goes_on_from_a_copied_state_was_never_stopped(opt, problem, 
     assert resumed.dtype == np.float32
 
 
+def test_a_schedule_of_numpy_numbers_leaves_float32_alone(problem, run):
+    class Numpy(Schedule):
+        ends = (np.float64(0.1), np.float64(0.1))
+
+        def at(self, update):
+            return np.float64(0.1)
+
+    p, rule = problem(dtype=np.float32), Numpy()
+    for opt in (hf.SGD(rule), hf.Adam(rule), bare(step_rule=FixedStep(rule), l2=rule)):
+        assert run(opt, p, 2)[0].dtype == np.float32
+    assert type(resolved(hf.SGD(rule), 0).lr) is float
+    whole = resolved(ConjugateGradients(Linear(np.float64(2), np.float64(9), updates=2)), 1)
+    assert type(whole.max_iters) is int
+
+
 @pytest.mark.parametrize("opt", SCHEDULED.values(), ids=SCHEDULED)
 def test_a_scheduled_optimizer_keeps_the_protocol(opt):
     check_optimizer(opt, cases=2)

@@ -15,9 +15,12 @@ from minihf.optim import (
     Jacobi,
     Kronecker,
     LevenbergMarquardt,
+    Linear,
+    MaxNorm,
     PositiveCurvature,
     Prefix,
     SquaredGradients,
+    StructuralDamping,
     Subspace,
 )
 
@@ -88,11 +91,47 @@ def arrays_in(state):
         (lambda: PositiveCurvature("absolute"), "mode must be one of identity, abs, .*'absolute'"),
         (lambda: hf.HessianFree(curvature=None), "curvature is None; expected .* hf.GGN"),
         (lambda: hf.HessianFree(damping=None), "damping is None; expected .* Constant"),
+        (lambda: hf.SGD(lr="0.1"), "SGD: lr is '0.1', not a number"),
+        (lambda: FixedStep(math.inf), "FixedStep: alpha must be positive, got inf"),
+        (lambda: Constant(math.inf), "Constant: initial must be 0 or more, got inf"),
+        (lambda: hf.HessianFree(l2=math.inf), "HessianFree: l2 must be 0 or more, got inf"),
+        (lambda: LevenbergMarquardt(boost=math.inf), "boost must be 1 or more, got inf"),
+        (lambda: MaxNorm(math.inf), "MaxNorm: most must be positive, got inf"),
+        (lambda: MaxNorm("wide"), "MaxNorm: most is 'wide', not a number"),
+        (lambda: ConjugateGradients(2.5), "Gradients: max_iters is 2.5, not a whole number"),
+        (lambda: ConjugateGradients("30"), "Gradients: max_iters is '30', not a whole number"),
+        (lambda: ConjugateGradients(None), "Gradients: max_iters is None, not a whole number"),
+        (lambda: ConjugateGradients(math.inf), "Gradients: max_iters is inf, not a whole number"),
+        (lambda: ConjugateGradients(check_every=1.5), "check_every is 1.5, not a whole number"),
+        (lambda: CycledChunks(2.5), "CycledChunks: count is 2.5, not a whole number"),
+        (lambda: Jacobi(draws=1.5), "Jacobi: draws is 1.5, not a whole number"),
+        (lambda: Kronecker(refresh=2.5), "Kronecker: refresh is 2.5, not a whole number"),
+        (lambda: ConjugateGradients(stop=1e-3), r"stop is 0.001; expected .* RelativeResidual\("),
+        (lambda: ConjugateGradients(stop=hf.RelativeResidual), "stop is <class .*; expected"),
+        (lambda: ConjugateGradients(record=None), "record is None; expected .* martens_grid"),
+        (lambda: hf.RelativeResidual(-1), "RelativeResidual: rtol must be 0 or more, got -1"),
+        (lambda: hf.RelativeResidual(math.nan), "rtol must be 0 or more, got nan"),
+        (lambda: hf.RelativeResidual("0.1"), "rtol must be 0 or more, got '0.1'"),
+        (lambda: hf.RelativeResidual(Linear(0.1, -0.1, 9)), r"rtol must be 0 or more, got Linear"),
+        (lambda: hf.RelativeProgress(-1e-4), "RelativeProgress: tolerance must be 0 or more, got"),
+        (lambda: StructuralDamping(distance=0.1), "StructuralDamping: distance is 0.1; expected"),
+        (lambda: hf.papers.kiros2013(1.5), "kiros2013: updates_per_epoch is 1.5, not a whole num"),
+        (lambda: hf.papers.kiros2013(0), "kiros2013: updates_per_epoch must be 1 or more, got 0"),
+        (lambda: hf.papers.kiros2013(drop=0), r"kiros2013: drop must be in \(0, 1\], got 0.0"),
     ],
 )
 def test_a_setting_out_of_its_range_is_named_before_any_work(make, expected):
     with pytest.raises((TypeError, ValueError), match=expected):
         make()
+
+
+def test_whole_numbers_of_any_kind_become_ints():
+    for given in (7, 7.0, np.int32(7), np.float64(7)):
+        solver = ConjugateGradients(given)
+        assert (solver.max_iters, type(solver.max_iters)) == (7, int)
+    assert MaxNorm(np.float64(2)).most == 2.0
+    assert type(MaxNorm(np.float64(2)).most) is float
+    assert MaxNorm().most is None
 
 
 def test_lam_never_reaches_zero_from_where_no_factor_leads_back():

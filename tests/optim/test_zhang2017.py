@@ -13,6 +13,7 @@ import pytest
 
 import minihf as hf
 from minihf.experiments import networks
+from minihf.optim import ConjugateGradients, Constant, FixedStep, Prefix
 from minihf.testing import jacobian, relative_error
 
 EXACT = 1e-10         # relative: the complex step is good to 1e-15
@@ -40,6 +41,14 @@ def small(name, N=4):
     y = x if name == "autoencoder" else hf.asarray(rng.integers(0, 3, N))
     params = net.init(0, np.float64)
     return SimpleNamespace(net=net, blocks=blocks, loss=loss, params=params, batch=(x, y))
+
+
+def test_it_is_what_the_paper_says():
+    opt = hf.papers.zhang2017()
+    assert opt.solver == ConjugateGradients(30, hf.RelativeProgress(), warm_start=0.95)
+    assert (opt.damping, opt.step_rule) == (Constant(0.0), FixedStep(0.1))
+    assert (opt.blocks, opt.curvature, opt.preconditioner) == ("layer", hf.GGN, None)
+    assert (opt.sampling, opt.l2, opt.update) == (Prefix(0.25), 0.0, "simultaneous")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

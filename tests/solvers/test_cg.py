@@ -1,6 +1,7 @@
 """Conjugate gradients against direct solves, SciPy, and their own promises."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -326,6 +327,23 @@ def test_what_happens_between_two_looks_is_seen_all_the_same(cadence):
     assert bent.reason is Reason.NEGATIVE_CURVATURE
     assert bent.quadratics == prompt.quadratics
     np.testing.assert_array_equal(bent.x, prompt.x)
+
+
+# Memory ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize(("preconditioned", "vectors"), [(False, 7), (True, 8)])
+def test_it_takes_as_many_vectors_as_it_says(warm, preconditioned, vectors):
+    n = 100_000
+    diagonal, b = np.linspace(1.0, 10.0, n), np.ones(n)
+    x0 = np.full(n, 0.5) if warm else None
+    M = (lambda r: 2 * r) if preconditioned else None
+    tracemalloc.start()
+    hf.cg(lambda v: diagonal * v, b, x0, M, max_iters=4, stop=NEVER)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert round(peak / b.nbytes, 1) == vectors
 
 
 # Bad arguments --------------------------------------------------------------------------------

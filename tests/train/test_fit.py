@@ -441,6 +441,14 @@ def test_the_bar_goes_to_stderr_with_what_matters(fit, capsys, task):
         assert what in shown.err
 
 
+def test_the_bar_speaks_of_no_cg_where_there_is_no_product(fit, capsys):
+    fit(hf.HessianFree(), updates=2, progress=True)
+    shown = capsys.readouterr().err
+    assert "lam " in shown
+    assert "cg " not in shown
+    assert "products/s" not in shown
+
+
 def test_without_the_bar_nothing_is_printed(fit, capsys):
     fit(updates=2)
     assert capsys.readouterr() == ("", "")
@@ -470,6 +478,33 @@ def test_another_optimizers_state_is_refused_and_its_parameters_are_not(fit):
         fit(opt, updates=1, params=first.params, state=first.state)
     second = fit(opt, updates=1, params=first.params)
     assert second.records[0]["train"] == first.last["train"]
+
+
+WIDER = hf.Sequential(hf.Dense(3, 5), hf.Tanh(), hf.Dense(5, 2))
+
+
+@pytest.mark.parametrize(
+    ("opt", "changed", "message"),
+    [
+        (hf.papers.zhang2017("layer"), {"opt": hf.papers.zhang2017("param")},
+         "the state is of the blocks 0, 2, not of 0.W, 0.b, 2.W, 2.b; go on by params= alone"),
+        (hf.papers.zhang2017("layer", lam=1.0), {"net": WIDER},
+         "the state is of a network of 26 parameters, this one has 32; go on by params= alone"),
+        (hf.HessianFree(), {"net": WIDER},
+         "the state is of a network of 26 parameters, this one has 32; go on by params= alone"),
+        (hf.SGD(0.1), {"net": WIDER}, "the state is of a network of 26 parameters, this one"),
+        (hf.Adam(0.1), {"net": WIDER}, "the state is of a network of 26 parameters, this one"),
+    ],
+    ids=["other blocks", "a solution", "a move", "sgd", "adam"],
+)  # fmt: skip
+def test_a_state_of_other_blocks_or_of_another_network_is_refused_before_the_log(
+    opt, changed, message, fit, tmp_path
+):
+    log, first = tmp_path / "log.jsonl", fit(opt, updates=2)
+    log.write_text("an old log")
+    with pytest.raises(ValueError, match=message):
+        fit(**{"opt": opt} | changed, updates=1, state=first.state, log=log)
+    assert log.read_text() == "an old log"
 
 
 def test_every_rise_of_the_objective_is_counted_between_looks_too(fit):
