@@ -309,12 +309,13 @@ def test_per_block_the_promise_is_the_models_however_the_solution_was_found(
 ):
     p, l2 = problem(), 0.2
     damped = {"damping": LevenbergMarquardt(1.0, per_block=True), "rho_on": "gradient"}
-    opt = martens(**{"blocks": "layer", "sampling": Prefix(1.0)} | damped | changes)
-    _, state, (report,) = run(opt, p, 1)
+    whole = {"blocks": "layer", "sampling": Prefix(1.0), "step_rule": FixedStep(1.0)}
+    params, _, (report,) = run(martens(**whole | damped | changes), p, 1)
+    found = params.vector - p.params.vector
     here = dense(p, l2=l2)
     for name, block in hf.Partition.of(p.params, "layer").items():
         d = np.zeros(p.params.size)
-        d[block.index] = state.solution[block.index]
+        d[block.index] = found[block.index]
         moved = p.params.with_vector(p.params.vector + d)
         predicted = here.g @ d + 0.5 * d @ here.G @ d
         change = dense(p, params=moved, l2=l2).f - here.f
