@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from minihf.data import Dataset
-from minihf.experiments.methods import Method
+from minihf.experiments.methods import SMALL_BATCHES, Method
 from minihf.experiments.networks import LSTM3_BLOCKS, lstm_classifier
 from minihf.experiments.tasks.task import Task, error_rate, mnist, reshaped
 from minihf.losses import SoftmaxCrossEntropy
@@ -26,9 +26,10 @@ def _pooled(path: Path | None) -> Dataset:
 
 
 LSTM_SETTINGS = {
+    "minihf": SMALL_BATCHES,
     "zhang2017": Method(
         "BHF (zhang2017)", papers.zhang2017(LSTM3_BLOCKS, lam=0.01, max_iters=100), 2048
-    )
+    ),
 }
 
 TASKS = {

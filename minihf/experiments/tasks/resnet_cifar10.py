@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minihf.data import Dataset, read_npz
-from minihf.experiments.methods import Method
+from minihf.experiments.methods import SMALL_BATCHES, Method
 from minihf.experiments.networks import RESNET_BLOCKS, resnet
 from minihf.experiments.tasks.task import Task, error_rate, mnist
 from minihf.losses import SoftmaxCrossEntropy
@@ -27,9 +27,10 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings={
+            "minihf": SMALL_BATCHES,
             "zhang2017": Method(
                 "BHF (zhang2017)", papers.zhang2017(RESNET_BLOCKS, lam=0.1, max_iters=30), 2048
-            )
+            ),
         },
     )
 }
