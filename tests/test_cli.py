@@ -59,6 +59,7 @@ def test_a_run_that_gives_up_is_a_failure(tmp_path, monkeypatch):
         (["demo", "--seconds", "nan"], "expected a positive number"),
         (["demo", "--seed", "-3"], "expected a whole number of 0 or more"),
         (["demo", "--out", "figure.gif"], "must end in .pdf, .png, .svg"),
+        (["demo", "--out", "/proc/figure.png"], "no writable folder '/proc'"),
         (["demo", "--out", "/no/such/folder/figure.png"], "no writable folder '/no/such/folder'"),
         (["demo", "--backend", "abacus"], "unknown backend 'abacus'"),
         (["bench", "--rounds", "0.5"], "a whole number of 1 or more"),
@@ -89,12 +90,12 @@ def test_help_names_every_option_with_its_default(words, capsys):
 def test_a_figure_that_cannot_be_written_is_one_line_and_exit_code_one(
     tmp_path, capsys, monkeypatch
 ):
-    from minihf.experiments import figures
+    from minihf.experiments import files
 
     def full(*args):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(figures.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     code, _ = run_demo(tmp_path, "--methods", "adam")
     assert code == 1
     assert capsys.readouterr().err.strip() == "minihf: No space left on device"

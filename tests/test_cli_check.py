@@ -54,6 +54,23 @@ class Silent(hf.Layer):
         raise ValueError("wants no x")
 
 
+class Leaver(Scale):
+    def __call__(self, params, x):
+        raise SystemExit(0)
+
+
+class Unmade(hf.Layer):
+    def __init__(self, width):
+        raise SystemExit(0)
+
+
+class LeavesLater(Scale):
+    def __init__(self, width):
+        if width == 1:
+            raise SystemExit(0)
+        super().__init__(width)
+
+
 class Twice(LinearOp):
     def forward(self, x):
         return 2 * x, None
@@ -68,6 +85,11 @@ class Twice(LinearOp):
 class Lost(Twice):
     def vjp(self, residuals, u, needs):
         return (0 * u,)
+
+
+class LeavingOp(Twice):
+    def vjp(self, residuals, u, needs):
+        raise SystemExit(0)
 
 
 class Product(LinearOp):
@@ -160,7 +182,17 @@ def test_what_is_wrong_is_exit_code_one_with_a_diagnosis_and_a_line(name, rung, 
         replay(line)
 
 
+@pytest.mark.parametrize("name", ["Leaver", "LeavesLater", "LeavingOp"])
+@pytest.mark.usefixtures("mine")
+def test_what_would_end_the_program_is_a_failed_check(name, capsys):
+    code, out, _ = check(capsys, f"mine.py:{name}", "--cases", "6")
+    assert code == 1
+    assert "it raised SystemExit: 0" in out
+
+
 REFUSED = [
+    (["leaves.py:f"], "'leaves.py' does not run: SystemExit: 0"),
+    (["mine.py:Unmade"], "Unmade(width) cannot be made from whole numbers (SystemExit: 0)"),
     (["nobody.py:Mine"], "there is no file 'nobody.py'"),
     (["mine.py"], "must read FILE.py:NAME"),
     (["mine.py:Nobody"], "has no 'Nobody'; it has: Scale, Mean"),
@@ -179,6 +211,7 @@ REFUSED = [
 @pytest.mark.parametrize(("words", "said"), REFUSED, ids=lambda given: str(given)[:30])
 def test_what_cannot_be_checked_is_exit_code_two_and_one_line(words, said, mine, capsys):
     (mine / "broken.py").write_text("1 / 0\n")
+    (mine / "leaves.py").write_text("raise SystemExit(0)\n")
     code, out, err = check(capsys, *words)
     assert (code, out) == (2, "")
     assert said in err

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from minihf.data import read_npz
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_python_blocks_run_from_top_to_bottom(capsys):
+def test_the_python_blocks_run_from_top_to_bottom(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert len(BLOCKS) >= 4
     namespace = {}
     for block in BLOCKS:
         exec(compile(block, "README.md", "exec"), namespace)
     assert "products" in capsys.readouterr().out
+    assert read_npz("images.npz", "mine", classes=10).x_train.shape == (15, 1, 28, 28)
 
 
 def test_the_three_lines_of_the_product_are_those_of_the_source():

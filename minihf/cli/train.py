@@ -11,6 +11,7 @@ from minihf import backend
 from minihf.cli.words import (
     add_backend,
     figure,
+    folder,
     known_methods,
     method,
     natural,
@@ -46,14 +47,16 @@ def add_demo(commands: Any) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from minihf.experiments import demo, figures, tables
+    from minihf.experiments import demo, figures, tables, variants
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
     runs = demo.demo(
         arguments.methods, arguments.seconds, arguments.seed, not arguments.quiet, print
     )
     print()
-    print(tables.table(runs))
+    baselines = variants.first_order(demo.TASK.methods, arguments.methods)
+    labels = [variants.variant(demo.TASK.methods, word).label for word in baselines]
+    print(tables.table(runs, first_order=labels))
     drawn = figures.draw_race(
         runs, "MNIST-5k autoencoder 784-200-100-30 and back", "squared error per image"
     )
@@ -70,7 +73,10 @@ def add_run(commands: Any) -> None:
         "run",
         help="train one network by one method; keep the log and a figure",
         description="Train one of the papers' networks by one method for some seconds; print a "
-        "table, and leave the log (JSON lines) and a figure in a folder.",
+        "table, and leave the log (JSON lines) and a figure in a folder, TASK-METHOD-SEED.jsonl "
+        "and .png. They never replace those of another run, but are numbered from 2 on: "
+        "TASK-METHOD-SEED-2.jsonl. The log appears when the run has ended; Ctrl-C ends it after "
+        "the update at hand.",
         epilog=_tasks_and_methods(),
     )
     parser.set_defaults(run=_run)
@@ -80,7 +86,7 @@ def add_run(commands: Any) -> None:
         help=f"{', '.join(known_methods())} (default: minihf)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, default=Path("runs"), metavar="DIR",
+        "--out", type=folder, default=Path("runs"), metavar="DIR",
         help="the folder for log and figure, made if it is not there (default: runs)",
     )  # fmt: skip
     _add_seed(parser)
@@ -88,18 +94,19 @@ def add_run(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from minihf.experiments.run import run, stem_of
+    from minihf.experiments.run import run
     from minihf.experiments.tables import table
+    from minihf.experiments.tasks import TASKS
+    from minihf.experiments.variants import first_order
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
-    runs = run(
+    runs, stem = run(
         arguments.task, arguments.method, arguments.out, _budget(arguments), arguments.seed,
         arguments.data, not arguments.quiet, print,
     )  # fmt: skip
     print()
-    print(table(runs))
+    print(table(runs, first_order=first_order(TASKS[arguments.task].methods, runs)))
     print()
-    stem = stem_of(arguments.out, arguments.task, arguments.method, arguments.seed)
     print(f"log and figure: {stem.resolve()}.jsonl, .png")
     return 0 if runs[arguments.method][arguments.seed].spent else 1
 
@@ -112,9 +119,10 @@ def add_race(commands: Any) -> None:
         description="Train one of the papers' networks by several methods from several seeds, each "
         "run for the same seconds or updates, the methods in turns; print a table of medians and "
         "ranges over the seeds, and draw the errors over updates, seconds, products with the "
-        "curvature, and passes through the data. Complete runs stay in the folder: interrupted, or "
-        "called again with more methods or seeds, the race goes on with what is missing, and only "
-        "under the same conditions. A call with fewer shows those.",
+        "curvature in the solvers, and passes through the data. Complete runs stay in the folder: "
+        "interrupted, or called again with more methods or seeds, the race goes on with what is "
+        "missing, and only under the same conditions. A call with fewer shows those. One race at a "
+        "time runs in a folder.",
         epilog=_tasks_and_methods(),
     )
     parser.set_defaults(run=_race)
@@ -127,10 +135,10 @@ def add_race(commands: Any) -> None:
     parser.add_argument(
         "--target", type=positive(float), metavar="X",
         help="in the table, the seconds until a training error of X (default: what the best method "
-        "without curvature came to, else the second best method)",
+        "that goes by gradients alone came to, else the second best method)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, metavar="DIR",
+        "--out", type=folder, metavar="DIR",
         help="the folder, made if it is not there (default: runs/race-TASK)",
     )  # fmt: skip
     _add_quiet_and_backend(parser)
@@ -139,6 +147,8 @@ def add_race(commands: Any) -> None:
 def _race(arguments: argparse.Namespace) -> int:
     from minihf.experiments.race import race
     from minihf.experiments.tables import table
+    from minihf.experiments.tasks import TASKS
+    from minihf.experiments.variants import first_order
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
     out = arguments.out or Path("runs") / f"race-{arguments.task}"
@@ -153,7 +163,7 @@ def _race(arguments: argparse.Namespace) -> int:
             f"interrupted; complete runs are in {str(out)!r}: the same command goes on"
         ) from None
     print()
-    print(table(runs, arguments.target))
+    print(table(runs, arguments.target, first_order(TASKS[arguments.task].methods, runs)))
     print()
     print(f"logs, table.md, race.png and race.svg: {out.resolve()}")
     return 0
@@ -174,7 +184,8 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("task", type=task, metavar="TASK", help=", ".join(task_summaries()))
     parser.add_argument(
         "--data", type=Path, metavar="FILE",
-        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W)",
+        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W) or "
+        "(N, H, W), and integer labels (N,)",
     )  # fmt: skip
     budget = parser.add_mutually_exclusive_group()
     _add_seconds(budget, 120.0)

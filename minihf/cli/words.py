@@ -15,6 +15,7 @@ from minihf import backend
 __all__ = [
     "add_backend",
     "figure",
+    "folder",
     "known_methods",
     "method",
     "natural",
@@ -33,7 +34,7 @@ def refusing(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         try:
             return read(text)
-        except (RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return convert
@@ -112,6 +113,15 @@ def figure(text: str) -> Path:
     from minihf.experiments.figures import must_be_drawable
 
     return must_be_drawable(text)
+
+
+@refusing
+def folder(text: str) -> Path:
+    """Read a folder that can be written into: there, or to be made."""
+    from minihf.experiments import files
+
+    with files.folder(Path(text)):
+        return Path(text)
 
 
 @refusing

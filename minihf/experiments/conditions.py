@@ -61,9 +61,12 @@ def described(method: Method) -> str:
     >>> from minihf.experiments.methods import METHODS
     >>> described(METHODS["sgd"])
     'SGD(lr=0.01, momentum=0.9, nesterov=False, l2=0.0, projection=None), batch 128'
+    >>> described(METHODS["minihf"]).rpartition("), ")[2]
+    'batch 1000, averaging 0.05'
     """
     opt = re.sub(r" at 0x[0-9a-f]+", "", repr(method.opt))     # where a function lies in memory
-    return f"{opt}, batch {method.batch_size or 'all'}"
+    settings = f"{opt}, batch {method.batch_size or 'all'}"
+    return settings if method.averaging is None else f"{settings}, averaging {method.averaging}"
 
 
 def joined(
@@ -104,11 +107,27 @@ def joined(
 def _read(path: Path) -> dict[str, Any]:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{str(path)!r} is not JSON: {error}") from None
-    if not isinstance(held, dict) or not {"seeds", "methods"} <= held.keys():
-        raise ValueError(f"{str(path)!r} is not of a race: it has no seeds and methods")
+    except (ValueError, RecursionError) as error:
+        problem = f"is not JSON ({error})"
+    else:
+        problem = _problem(held)
+    if problem:
+        raise ValueError(
+            f"{str(path)!r} {problem}; take another folder, or delete this one with its logs"
+        )
     return held
+
+
+def _problem(held: Any) -> str:
+    """Say why something is no record of a race, or nothing."""
+    if not isinstance(held, dict) or not {"seeds", "methods"} <= held.keys():
+        return "is not of a race: it has no seeds and methods"
+    seeds, methods = held["seeds"], held["methods"]
+    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
+        return f"is not of a race: 'seeds' is {seeds!r}, expected a list of whole numbers"
+    if not isinstance(methods, dict) or not all(isinstance(it, str) for it in methods.values()):
+        return f"is not of a race: 'methods' is {methods!r}, expected settings by method"
+    return ""
 
 
 def keep(path: Path, held: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minihf.backend import asarray
 from minihf.data import Dataset
 from minihf.experiments.methods import Method
 from minihf.experiments.tasks import Task
@@ -50,6 +51,19 @@ class Experiment:
     def facts(self) -> str:
         """The number of parameters and the source of the data, one line."""
         return f"{self.net.init(0).size:,} parameters, {self.data.source}"
+
+    def must_suit(self, method: Method) -> None:
+        """Refuse a method that cannot treat the network, as `minihf.fit` would.
+
+        Raises
+        ------
+        ValueError
+            If the method cannot treat the network.
+        """
+        if hasattr(method.opt, "must_suit"):
+            x, y = train_of(self.data)
+            two = asarray(x[:2]), asarray(y[:2])
+            method.opt.must_suit(self.net, self.task.loss, self.net.init(0), two)
 
     def train(
         self, method: Method, budget: Mapping[str, Any], seed: int, **options: Any

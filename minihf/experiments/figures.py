@@ -6,18 +6,22 @@ Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
 from __future__ import annotations
 
 import math
-import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.files import whole
+from minihf.experiments.files import must_be_writable, whole
 from minihf.experiments.summary import Runs, curve, final
 from minihf.train import History
 
 __all__ = ["draw_race", "must_be_drawable", "write_figure"]
 
 FORMATS = (".pdf", ".png", ".svg")
+LABELS = {
+    "products": "products of the solvers (not of step rule and calibration)",
+    "data_passes": "data passes",
+}
 
 
 def must_be_drawable(path: str | Path) -> Path:
@@ -34,8 +38,12 @@ def must_be_drawable(path: str | Path) -> Path:
         raise ValueError(f"{str(path)!r} is no figure: its name must end in {', '.join(FORMATS)}")
     if path.is_dir():
         raise ValueError(f"cannot write {str(path)!r}: it is a folder")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(f"cannot write {str(path)!r}: no writable folder {str(path.parent)!r}")
+    try:
+        must_be_writable(path.parent)
+    except OSError:
+        raise ValueError(
+            f"cannot write {str(path)!r}: no writable folder {str(path.parent)!r}"
+        ) from None
     return path
 
 
@@ -45,8 +53,8 @@ def draw_race(
     """Draw train (solid) and test (dashed) error, medians and ranges over the seeds.
 
     One panel for each column of `against`, two in a row. Curves are steps, for between two looks
-    nothing is known. A method that has none of a column, such as products with the curvature, has
-    no curve there.
+    nothing is known. A method that has none of a column, such as products, has no curve there, and
+    the panel says so.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, StrMethodFormatter
@@ -56,11 +64,15 @@ def draw_race(
     figure.suptitle(title)
     panels = figure.subplots(height, 2, sharey=True, squeeze=False)
     for axes, column in zip(panels.flat, against, strict=True):
-        for i, seeds in enumerate(runs.values()):
-            if final(seeds, column).high:
+        left_out = [name for name, seeds in runs.items() if not final(seeds, column).high]
+        for i, (name, seeds) in enumerate(runs.items()):
+            if name not in left_out:
                 _draw_curve(axes, seeds, column, "train", f"C{i}", linewidth=1.5)
                 _draw_curve(axes, seeds, column, "test", f"C{i}", linewidth=1, linestyle="--")
-        axes.set(xlabel=column.replace("_", " "), yscale="log")
+        axes.set(xlabel=LABELS.get(column, column), yscale="log")
+        if left_out:
+            note = textwrap.fill(f"left out, without any: {', '.join(left_out)}", 60)
+            axes.set_title(note, fontsize="small", loc="left")
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))

@@ -1,28 +1,145 @@
-"""Files that appear whole or not at all.
+"""Files that appear whole or not at all, and the folders that they appear in.
 
 Called by whatever an experiment leaves behind: logs, tables, figures.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryFile
 
-__all__ = ["file_name", "whole", "write_text"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "alone_in",
+    "aside",
+    "file_name",
+    "folder",
+    "must_be_writable",
+    "sweep",
+    "unused",
+    "whole",
+    "write_text",
+]
+
+LONGEST = 120
+"""Characters of a method's word in a file name; file systems take 255 for the whole name."""
+
+LOCK = ".lock"
 
 
 def file_name(word: str) -> str:
     """Return a method's word as a part of a file name that every system takes.
+
+    A long one is cut, and ends in a digest of what it was.
 
     Examples
     --------
     >>> file_name("adam:lr=5e-4:batch=512")
     'adam,lr=5e-4,batch=512'
     """
-    return re.sub(r"[^\w.=+-]", ",", word)
+    name = re.sub(r"[^\w.=+-]", ",", word, flags=re.ASCII)
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(word.encode()).hexdigest()[:12]
+    return f"{name[: LONGEST - len(digest) - 1]},{digest}"
+
+
+# Folders --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[None]:
+    """Make a folder if it is not there; at the end it goes again if nothing lies in it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made or written into, one line that names it.
+    """
+    made: list[Path] = []
+    try:
+        try:
+            made = [place for place in (path, *path.parents) if not place.exists()]
+            path.mkdir(parents=True, exist_ok=True)
+            must_be_writable(path)
+        except (FileExistsError, NotADirectoryError):
+            file = next((place for place in (path, *path.parents) if place.is_file()), path)
+            raise OSError(f"{str(file)!r} is a file; expected a folder") from None
+        except OSError as error:
+            raise OSError(f"cannot write into {str(path)!r}: {error.strerror}") from None
+        yield
+    finally:
+        for place in made:
+            with suppress(OSError):                     # not there, or something lies in it
+                place.rmdir()
+
+
+def must_be_writable(path: Path) -> None:
+    """Raise the system's OSError if no file can be made in a folder: rights alone do not tell."""
+    with TemporaryFile(dir=path):
+        pass
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Hold a folder for oneself; the system lets go of it when the process ends, in any way.
+
+    On Windows, which has no ``flock``, nothing is held.
+
+    Raises
+    ------
+    RuntimeError
+        If another process holds it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    with (path / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken = _is_gone(path / LOCK, file.fileno())
+        except BlockingIOError:
+            taken = True
+        if taken:
+            raise RuntimeError(
+                f"another race is running in {str(path)!r}; wait for its end, or take another "
+                "folder (--out)"
+            )
+        try:
+            yield
+        finally:
+            (path / LOCK).unlink(missing_ok=True)
+
+
+def _is_gone(path: Path, descriptor: int) -> bool:
+    """Tell whether a file that was opened is not the one under that name any more."""
+    try:
+        return not os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return True
+
+
+# Files ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` that is nobody else's; at the end nothing is left under it."""
+    part = path.with_name(f".{path.stem}.{token_hex(4)}.part{path.suffix}")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -40,12 +157,39 @@ def whole(path: Path) -> Iterator[Path]:
     >>> path.read_text(), [file.name for file in path.parent.iterdir()]
     ('complete', ['a.txt'])
     """
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with aside(path) as part:
         yield part
         os.replace(part, path)
-    finally:
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that were killed have left beside `path`. Nobody may be writing it."""
+    for part in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}.part{path.suffix}"):
         part.unlink(missing_ok=True)
+
+
+def unused(stem: Path, ending: str, *others: str) -> Path:
+    """Return the first of STEM, STEM-2, STEM-3 and so on that no file has, of any of the endings.
+
+    It is taken: an empty file is there, of the first ending.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> stem = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> [unused(stem, ".jsonl", ".png").name for _ in range(2)]
+    ['digits-adam,lr=0.1-0', 'digits-adam,lr=0.1-0-2']
+    """
+    for number in count(1):
+        name = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        if any(Path(f"{name}{other}").exists() for other in others):
+            continue
+        try:
+            Path(f"{name}{ending}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("whole numbers have no end")
 
 
 def write_text(path: Path, text: str) -> None:

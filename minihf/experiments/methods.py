@@ -35,6 +35,11 @@ class Method:
     batch_size: int | None = None
     averaging: float | None = None
 
+    @property
+    def first_order(self) -> bool:
+        """Whether it goes by gradients alone. Without products a method need not be one."""
+        return isinstance(self.opt, SGD | Adam)
+
 
 METHODS: Mapping[str, Method] = {
     "minihf": Method("minihf", HessianFree(), batch_size=1000, averaging=0.05),

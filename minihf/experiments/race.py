@@ -4,7 +4,8 @@
 
 All methods take their turn with a seed before the next one begins, so that a machine that slows
 down hits them alike. A run's log is put in place when the run is finished: what is there is
-complete, and a race that was interrupted goes on with what is missing. Called by ``minihf race``.
+complete, and a race that was interrupted goes on with what is missing. Two races do not run in one
+folder at the same time. Called by ``minihf race``.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from typing import Any
 from minihf.experiments.conditions import conditions_of, described, joined, keep
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import file_name, whole, write_text
+from minihf.experiments.files import alone_in, file_name, folder, sweep, whole, write_text
+from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
+from minihf.experiments.refusals import must_suit
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
-from minihf.experiments.variants import variant
-from minihf.train import History
+from minihf.experiments.variants import first_order, variant
 
 __all__ = ["LOOKS", "log_of", "race"]
 
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
 
-AXES = ("updates", "seconds", "products", "data_passes")
 RECORD = "race.json"
 
 
@@ -70,47 +71,45 @@ def race(
     Raises
     ------
     ValueError
-        Before anything is trained or written: if `out` has a race under other conditions, a method
-        cannot treat the network, or the data do not fit the task.
+        Before anything is trained or written: if `out` has a race under other conditions or a log
+        that cannot be read, a method cannot treat the network, or the data do not fit the task.
+    OSError
+        Likewise, if `out` cannot be made or written into.
+    RuntimeError
+        Likewise, if another race is running in it.
     KeyboardInterrupt
         If it was interrupted. Complete runs are kept, and the same call goes on.
     """
     task = TASKS[task_name]
     methods = {word: variant(task.methods, word) for word in words}
-    experiment = Experiment.of(task, data_path)
-    common = conditions_of(experiment, task_name, budget)
-    settings = {word: described(method) for word, method in methods.items()}
-    held = joined(out / RECORD, common, settings, seeds)
     turns = [(word, seed) for seed in seeds for word in words]
-    missing = [turn for turn in turns if not _is_complete(log_of(out, *turn))]
-    if missing != turns and not (out / RECORD).exists():
-        raise ValueError(
-            f"{str(out)!r} has logs, but no {RECORD} that says under which conditions they were "
-            "made; take another folder"
-        )
-    say(f"{task_name}: {task.summary}")
-    say(experiment.facts)
-    say(f"{len(turns)} runs of {common['budget']}; {len(turns) - len(missing)} of them done before")
-    for word in dict(missing):
-        _rehearse(experiment, word, methods[word])
+    with folder(out), alone_in(out):
+        experiment = Experiment.of(task, data_path)
+        common = conditions_of(experiment, task_name, budget)
+        settings = {word: described(method) for word, method in methods.items()}
+        held = joined(out / RECORD, common, settings, seeds)
+        missing = [turn for turn in turns if not is_complete(log_of(out, *turn))]
+        if missing != turns and not (out / RECORD).exists():
+            raise ValueError(
+                f"{str(out)!r} has logs, but no {RECORD} that says under which conditions they "
+                "were made; take another folder"
+            )
+        done = len(turns) - len(missing)
+        say(f"{task_name}: {task.summary}")
+        say(experiment.facts)
+        say(f"{len(turns)} runs of {common['budget']}; {done} of them done before")
+        for word in dict(missing):
+            _rehearse(experiment, word, methods[word])
 
-    out.mkdir(parents=True, exist_ok=True)
-    keep(out / RECORD, held)
-    for word, seed in missing:
-        with whole(log_of(out, word, seed)) as part:
-            ended = experiment.train(
-                methods[word], budget, seed,
-                looks=LOOKS, log=part, progress=progress, name=f"{word}, seed {seed}",
-            ).ended  # fmt: skip
-            if ended == "interrupted":
-                raise KeyboardInterrupt
-    runs = {
-        word: {seed: History.read(log_of(out, word, seed)) for seed in seeds} for word in words
-    }
-    write_text(out / "table.md", _page(experiment, common, seeds, table(runs, target)))
-    figure = draw_race(runs, f"{task_name}: {task.summary}", task.metric_name, AXES)
-    for ending in ("png", "svg"):
-        write_figure(figure, out / f"race.{ending}")
+        keep(out / RECORD, held)
+        for word, seed in missing:
+            _run(experiment, word, methods[word], budget, seed, out, progress)
+        runs = {word: {seed: read_log(log_of(out, word, seed)) for seed in seeds} for word in words}
+        text = table(runs, target, first_order(task.methods, words))
+        write_text(out / "table.md", _page(experiment, common, seeds, text))
+        figure = draw_race(runs, f"{task_name}: {task.summary}", task.metric_name, AXES)
+        for ending in ("png", "svg"):
+            write_figure(figure, out / f"race.{ending}")
     return runs
 
 
@@ -119,15 +118,32 @@ def log_of(out: Path, word: str, seed: int) -> Path:
     return out / f"{file_name(word)}-{seed}.jsonl"
 
 
-def _is_complete(log: Path) -> bool:
-    return log.exists() and History.read(log).ended not in ("", "interrupted")
-
-
 def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
     try:
+        must_suit(experiment, word)
         experiment.rehearse(method)
     except ValueError as error:
         raise ValueError(f"method {word!r} cannot take part: {error}") from None
+
+
+def _run(
+    experiment: Experiment,
+    word: str,
+    method: Method,
+    budget: Mapping[str, Any],
+    seed: int,
+    out: Path,
+    progress: bool,
+) -> None:
+    log = log_of(out, word, seed)
+    sweep(log)
+    with whole(log) as part:
+        history = experiment.train(
+            method, budget, seed,
+            looks=LOOKS, log=part, progress=progress, name=f"{word}, seed {seed}",
+        )  # fmt: skip
+        if history.ended == "interrupted":
+            raise KeyboardInterrupt
 
 
 def _page(

@@ -5,23 +5,20 @@ Called by ``minihf run``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import file_name
+from minihf.experiments.files import aside, file_name, folder, unused
+from minihf.experiments.refusals import must_suit
 from minihf.experiments.summary import Runs
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
 
-__all__ = ["run", "stem_of"]
-
-
-def stem_of(out: Path, task_name: str, word: str, seed: int) -> Path:
-    """Return where a run leaves its files, but for their endings."""
-    return out / f"{task_name}-{file_name(word)}-{seed}"
+__all__ = ["run"]
 
 
 def run(
@@ -33,8 +30,19 @@ def run(
     data_path: Path | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
-) -> Runs:
-    """Train, and leave ``TASK-METHOD-SEED.jsonl`` and ``.png`` in the folder `out`.
+) -> tuple[Runs, Path]:
+    """Train, and leave a log and a figure in the folder `out`, made if it is not there.
+
+    They are ``TASK-METHOD-SEED.jsonl`` and ``.png``. Where a run has left these, they stay, and the
+    new ones are numbered, ``TASK-METHOD-SEED-2.jsonl`` and so on. The log appears when the run has
+    ended, also by Ctrl-C.
+
+    Returns
+    -------
+    runs : Runs
+        The one run.
+    stem : path
+        Where log and figure lie, but for their endings.
 
     Raises
     ------
@@ -45,11 +53,16 @@ def run(
     """
     task = TASKS[task_name]
     method = variant(task.methods, word)
-    experiment = Experiment.of(task, data_path)
-    stem = stem_of(out, task_name, word, seed)
-    say(f"{task_name}: {task.summary}")
-    say(experiment.facts)
-    history = experiment.train(method, budget, seed, log=f"{stem}.jsonl", progress=progress)
-    runs = {word: {seed: history}}
-    write_figure(draw_race(runs, task_name, task.metric_name), Path(f"{stem}.png"))
-    return runs
+    stem = out / f"{task_name}-{file_name(word)}-{seed}"
+    with folder(out):
+        experiment = Experiment.of(task, data_path)
+        say(f"{task_name}: {task.summary}")
+        say(experiment.facts)
+        must_suit(experiment, word)
+        with aside(Path(f"{stem}.jsonl")) as part:
+            history = experiment.train(method, budget, seed, log=part, progress=progress)
+            stem = unused(stem, ".jsonl", ".png")
+            os.replace(part, f"{stem}.jsonl")
+        runs = {word: {seed: history}}
+        write_figure(draw_race(runs, task_name, task.metric_name), Path(f"{stem}.png"))
+    return runs, stem

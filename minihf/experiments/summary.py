@@ -8,7 +8,7 @@ the worst there is: a run that blew up stays in the median. Called by the table 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeAlias
@@ -17,16 +17,7 @@ import numpy as np
 
 from minihf.train import History
 
-__all__ = [
-    "Curve",
-    "Runs",
-    "Spread",
-    "curve",
-    "final",
-    "has_curvature",
-    "seconds_to",
-    "target_of",
-]
+__all__ = ["Curve", "Runs", "Spread", "curve", "ends", "final", "seconds_to", "target_of"]
 
 Runs: TypeAlias = Mapping[str, Mapping[int, History]]
 """Runs by method and by seed."""
@@ -62,24 +53,25 @@ def final(runs: Mapping[int, History], column: str) -> Spread:
     return Spread.of(history.last[column] for history in runs.values())
 
 
-def target_of(runs: Runs) -> float | None:
+def target_of(runs: Runs, first_order: Collection[str] = ()) -> float | None:
     """Return a training error of which it is worth asking how long each method took to reach it.
 
-    That is the final median of the best first-order method (one with neither damping nor a product
-    with the curvature). Without first-order methods, or without others, it is the second best of
-    all, which two methods have reached. None for a single method, or if no such median is finite.
+    That is the final median of the best of the first-order methods, which are to be named: products
+    do not tell, since a method may use the curvature without a solver that makes any. Without
+    first-order methods, or without others, it is the second best of all, which two methods have
+    reached. None for a single method, or if no such median is finite.
     """
     ends = {name: final(seeds, "train").median for name, seeds in runs.items()}
     ends = {name: end for name, end in ends.items() if math.isfinite(end)}
-    first_order = [end for name, end in ends.items() if not has_curvature(runs[name])]
-    if 0 < len(first_order) < len(ends):
-        return min(first_order)
+    baselines = [end for name, end in ends.items() if name in first_order]
+    if 0 < len(baselines) < len(ends):
+        return min(baselines)
     return sorted(ends.values())[1] if len(ends) > 1 else None
 
 
-def has_curvature(runs: Mapping[int, History]) -> bool:
-    """Tell whether a method is of second order: it has damping, or products with the curvature."""
-    return any(run.last["products"] or run.last.get("lam") is not None for run in runs.values())
+def ends(history: History) -> tuple[float, float]:
+    """Return a run's training error where it began, and at its end."""
+    return _number(history.records[0]["train"]), _number(history.last["train"])
 
 
 def seconds_to(runs: Mapping[int, History], target: float) -> Spread:

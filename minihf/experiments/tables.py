@@ -6,26 +6,33 @@ Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, Spread, final, has_curvature, seconds_to, target_of
+from minihf.experiments.summary import Runs, Spread, ends, final, seconds_to, target_of
+from minihf.train import History
 
 __all__ = ["markdown", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
+PRODUCTS = (
+    "Products are those of the solvers; tangents of the step rule and of calibration are not "
+    "counted."
+)
 
 
-def table(runs: Runs, target: float | None = None) -> str:
-    """Return what the runs came to, with notes on how to read it and on runs that ended early.
+def table(runs: Runs, target: float | None = None, first_order: Collection[str] = ()) -> str:
+    """Return what the runs came to, with notes on how to read it and on runs that went wrong.
 
     Parameters
     ----------
     runs : Runs
     target : float, optional
         The training error of the column "seconds to"; without it, `target_of` the runs.
+    first_order : collection of str
+        Which of the methods go by gradients alone.
     """
     if target is None:
-        target = target_of(runs)
+        target = target_of(runs, first_order)
     heads = ["method", "train error", "test error"]
     heads += [] if target is None else [f"seconds to {_short(target)}"]
     rows = [[*heads, *SPENT.values(), "seconds"]]
@@ -33,10 +40,10 @@ def table(runs: Runs, target: float | None = None) -> str:
         row = [name, *(_with_range(final(seeds, part)) for part in ("train", "test"))]
         row += [] if target is None else [_with_range(seconds_to(seeds, target), "–")]
         rows.append(row + [_short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
-    return "\n".join([markdown(rows), *_notes(runs, target)])
+    return "\n".join([markdown(rows), *_notes(runs, target, first_order)])
 
 
-def _notes(runs: Runs, target: float | None) -> list[str]:
+def _notes(runs: Runs, target: float | None, first_order: Collection[str]) -> list[str]:
     notes = []
     if any(len(seeds) > 1 for seeds in runs.values()):
         notes.append("Medians over the seeds, smallest and largest in parentheses.")
@@ -45,18 +52,26 @@ def _notes(runs: Runs, target: float | None) -> list[str]:
             f"Seconds to {_short(target)}: until a training error of {target:.6g} or less was "
             "first measured; – if it never was."
         )
-    if any(has_curvature(seeds) for seeds in runs.values()):
-        notes.append(
-            "Products are those of the solvers; tangents of step rules and of calibration, half a "
-            "product each, are not counted."
-        )
+    if not runs.keys() <= set(first_order):
+        notes.append(PRODUCTS)
     notes += [
-        f"{name}, seed {seed}: {history.ended or 'killed'}."
+        f"{name}, seed {seed}: {problem}."
         for name, seeds in runs.items()
         for seed, history in seeds.items()
-        if not history.spent
+        if (problem := _problem(history))
     ]
     return ["", *notes] if notes else []
+
+
+def _problem(history: History) -> str:
+    """Say what went wrong in a run, or nothing."""
+    problems = [] if history.spent else [history.ended or "killed"]
+    first, last = ends(history)
+    if last > first:
+        problems.append(
+            f"diverged: ended above where it began ({_short(first)} to {_short(last)})"
+        )
+    return "; ".join(problems)
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:

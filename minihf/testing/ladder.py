@@ -38,7 +38,7 @@ class Rung:
 class Raised(Exception):
     """A rule raised an exception: which rule, and what."""
 
-    def __init__(self, rule: str, error: Exception) -> None:
+    def __init__(self, rule: str, error: BaseException) -> None:
         self.rule, self.error = rule, error
 
 
@@ -49,7 +49,7 @@ def calling(rule: str) -> Iterator[None]:
         yield
     except Raised:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Raised(rule, error) from error
 
 
@@ -84,6 +84,8 @@ def climb(
             yield from rung.look(subjects[str(case)])
         except Raised as raised:
             yield _finding_of(raised)
+        except SystemExit as error:                             # outside of all rules: in a maker
+            yield _finding_of(Raised(what, error))
 
     with warnings.catch_warnings():
         # Only a warning, for NumPy; but the derivative that the complex step asks for is lost.

@@ -138,7 +138,7 @@ def _an_example(thing: Any) -> tuple[Any, str]:
     wanted = sizes_wanted(thing, lambda _: False)
     try:
         made = thing(**{name: 2 + i for i, name in enumerate(wanted)})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ValueError(
             f"{_name(thing)}({', '.join(wanted)}) cannot be made from whole numbers ({said}); "
@@ -189,8 +189,9 @@ def _op(thing: Any, made: Op, given: list[str]) -> Recognised:
             sizes = dict(zip(names_of([shape(text)]), (2, 3, 4), strict=False))
             OpCase(made, list(map(shape, shapes)), testing.cases.Case(sizes, 0))
         except Exception as error:
-            said.append(f"{text!r}: {_said(error)}")
-            continue
+            if not _leaves(error):
+                said.append(f"{text!r}: {_said(error)}")
+                continue
         return Recognised("op", thing, shapes, None, f"inputs {_listed(shapes)}: tried, it runs")
     raise ValueError(
         f"{_name(thing)} is an op of {', '.join(place.name for place in places)}, and runs on none "
@@ -234,8 +235,9 @@ def _shape(
         try:
             run()
         except Exception as error:
-            said.append(f"{text!r}: {_said(error)}")
-            continue
+            if not _leaves(error):
+                said.append(f"{text!r}: {_said(error)}")
+                continue
         return text, f"x = {text!r}: tried, and it runs"
     raise ValueError(
         f"{_name(thing)} runs on none of the shapes tried ({'; '.join(said)}); say the shape of "
@@ -280,6 +282,11 @@ def _parameters(thing: Any) -> dict[str, inspect.Parameter]:
 def _said(error: Exception) -> str:
     inner = error.error if isinstance(error, Raised) else error
     return f"{inner or type(inner).__name__}".splitlines()[0]
+
+
+def _leaves(error: Exception) -> bool:
+    """Tell whether a rule wanted to end the program: the check tells, whatever the shapes."""
+    return isinstance(error, Raised) and isinstance(error.error, SystemExit)
 
 
 def _name(thing: Any) -> str:

@@ -203,7 +203,7 @@ def _module(file: Path) -> ModuleType:
     sys.path.insert(0, str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         said = f"{type(error).__name__}: {error}"
         raise ValueError(f"{str(file)!r} does not run: {said}") from error

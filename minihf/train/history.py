@@ -24,11 +24,12 @@ class History:
     """Records of a run, in order; each a dict of plain values.
 
     Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
-    ``products`` (with the curvature), ``data_passes`` (cases of the gradients over the training
-    set's size), ``train`` and ``test`` (the metric; None without test data), and of the last update
-    ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the updates so far how
-    many were ``rejected`` and in how many the objective ``rose``. The last record says why the run
-    ``ended``; the others have an empty line there, so that a log tells whether it is whole.
+    ``products`` (of the solvers, with the curvature), ``data_passes`` (cases of the gradients over
+    the training set's size), ``train`` and ``test`` (the metric; None without test data), and of
+    the last update ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the
+    updates so far how many were ``rejected`` and in how many the objective ``rose``. The last
+    record says why the run ``ended``; the others have an empty line there, so that a log tells
+    whether it is whole.
 
     Attributes
     ----------
@@ -88,22 +89,29 @@ class History:
         Raises
         ------
         ValueError
-            If a line is no JSON object, with its number. A torn last line, as a killed run leaves
-            it, is left out.
+            If the file is no text, or a line no JSON object, with its number. A torn last line, as
+            a killed run leaves it, is left out.
         """
-        lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        try:
+            lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is no log of a run: it is not text in UTF-8") from None
         records = []
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 if number == len(lines) and not line.endswith("\n"):
                     break
-                raise ValueError(f"{path}, line {number}: not JSON ({error.msg})") from None
+                said = getattr(error, "msg", error)
+                raise ValueError(f"{path}, line {number}: not JSON ({said})") from None
             if not isinstance(record, dict):
                 raise ValueError(f"{path}, line {number}: expected an object")
             records.append(record)
-        return cls(records, ended=records[-1].get("ended", "") if records else "")
+        ended = records[-1].get("ended", "") if records else ""
+        if not isinstance(ended, str):
+            raise ValueError(f"{path}, line {len(records)}: 'ended' is {ended!r}, expected words")
+        return cls(records, ended=ended)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Images from a user's npz file: read without unpickling, or refused in one line."""
 
+from zipfile import ZipFile
+
 import numpy as np
 import pytest
 
@@ -37,14 +39,39 @@ def test_images_keep_their_shape_and_become_numbers_from_zero_to_one(arrays, wri
         ({"y_test": None}, "it has no array y_test"),
         ({"x_train": np.zeros((6, 3, 4, 5))}, "x_train is float64"),
         ({"x_test": np.zeros((2, 60), np.uint8)}, "expected uint8 images"),
+        ({"x_train": np.zeros((0, 3, 4, 5), np.uint8), "y_train": np.zeros(0, int)},
+         r"images.npz': x_train is empty, \(0, 3, 4, 5\)"),
+        ({"x_test": np.zeros((0, 3, 4, 5), np.uint8), "y_test": np.zeros(0, int)},
+         r"images.npz': x_test is empty, \(0, 3, 4, 5\)"),
+        ({"x_train": np.zeros((6, 3, 0, 5), np.uint8)}, "x_train is empty"),
+        ({"x_test": np.zeros((2, 3, 5, 5), np.uint8)}, r"\(3, 4, 5\) .* x_test of \(3, 5, 5\)"),
+        ({"y_test": np.array([0, 99])}, r"images.npz': y_test has a label 99; .*labels of y_train"),
+        ({"y_test": np.array([-1, 0])}, "y_test has a label -1; expected 0 to"),
+        ({"y_train": np.array([-2, 0, 1, 2, 3, 9])}, "y_train has a label -2"),
         ({"y_train": np.zeros(5, np.uint8)}, "and integer labels"),
-        ({"y_train": np.array([{}] * 6)}, "is no npz file of images"),
+        ({"y_train": np.array([{}] * 6)}, "is no npz file of images: its y_train is no array of"),
     ],
-)
+)  # fmt: skip
 def test_arrays_that_are_no_image_set_are_refused(arrays, write, change, expected):
     changed = {name: array for name, array in (arrays | change).items() if array is not None}
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(ValueError, match=expected) as refusal:
         read_npz(write(changed), "little")
+    assert "\n" not in str(refusal.value)
+    assert "pickle" not in str(refusal.value)
+
+
+def test_images_of_one_channel_need_not_say_so(arrays, write):
+    flat = arrays | {name: arrays[name][:, 0] for name in ("x_train", "x_test")}
+    images = read_npz(write(flat), "little")
+    assert images.x_train.shape == (6, 1, 4, 5)
+    np.testing.assert_array_equal(images.x_test[:, 0], flat["x_test"] / np.float32(255))
+
+
+def test_labels_fit_the_classes(arrays, write):
+    arrays |= {"y_train": np.array([0, 1, 2, 3, 4, 9])}
+    assert read_npz(write(arrays), "little", classes=10).y_train.max() == 9
+    with pytest.raises(ValueError, match=r"y_train has a label 9; expected 0 to 8$"):
+        read_npz(write(arrays), "little", classes=9)
 
 
 def test_a_missing_a_torn_and_a_foreign_file_are_refused(arrays, write, tmp_path):
@@ -56,8 +83,23 @@ def test_a_missing_a_torn_and_a_foreign_file_are_refused(arrays, write, tmp_path
         read_npz(path, "little")
     with path.open("wb") as stream:
         np.save(stream, np.zeros(3))
-    with pytest.raises(ValueError, match="is no npz file of images"):
+    with pytest.raises(ValueError, match="is no npz file of images: it is not what numpy"):
         read_npz(path, "little")
-    path.write_text("not a file of arrays")
-    with pytest.raises(ValueError, match="is no npz file of images"):
+    for text in ("not a file of arrays", ""):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is no npz file of images: it is not what numpy"):
+            read_npz(path, "little")
+    with ZipFile(path, "w") as file:
+        for name in SHAPES:
+            file.writestr(name, "text")
+    with pytest.raises(ValueError, match="is no npz file of images: its x_train is no array"):
+        read_npz(path, "little")
+
+
+def test_a_file_with_a_changed_byte_is_refused(arrays, write):
+    path = write(arrays)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(arrays["x_train"].tobytes()[:50]) + 10] ^= 255
+    path.write_bytes(whole)
+    with pytest.raises(ValueError, match="is no npz file of images: its x_train is"):
         read_npz(path, "little")

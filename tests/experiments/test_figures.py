@@ -10,7 +10,7 @@ def panels_of(runs, against):
     figure = draw_race(runs, "title", "error", against)
     assert figure.axes[0].get_ylabel() == "error"
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {*runs, "train", "test"}
-    return {axes.get_xlabel(): axes for axes in figure.axes}
+    return {axes.get_xlabel().split(" of the solvers")[0]: axes for axes in figure.axes}
 
 
 def curves_of(axes):
@@ -48,9 +48,23 @@ def test_a_method_without_products_has_no_curve_over_products(made_up):
         "adam": {0: made_up([(0, 8.0), (9, 4.0)], products=0)},
         "minihf": {0: made_up([(0, 8.0), (9, 1.0)])},
     }
-    train, _ = curves_of(panels_of(runs, AXES)["products"])
+    panels = panels_of(runs, AXES)
+    train, _ = curves_of(panels["products"])
     assert train.get_color() == "C1"
     assert train.get_ydata()[-1] == 1
+    assert panels["products"].get_title(loc="left") == "left out, without any: adam"
+    assert panels["products"].get_xlabel() == (
+        "products of the solvers (not of step rule and calibration)"
+    )
+    assert panels["updates"].get_title(loc="left") == ""
+
+
+def test_the_note_of_many_methods_without_products_stays_in_its_panel(made_up):
+    runs = {f"adam:lr=1e-{i}": {0: made_up([(0, 8.0), (9, 4.0)], products=0)} for i in range(9)}
+    panel = panels_of(runs, AXES)["products"]
+    assert curves_of(panel) == []
+    assert all(name in panel.get_title(loc="left").replace("\n", " ") for name in runs)
+    assert max(map(len, panel.get_title(loc="left").splitlines())) <= 60
 
 
 def test_two_panels_are_one_row(made_up):

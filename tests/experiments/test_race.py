@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import math
 import os
+import re
 import signal
 import sys
 from dataclasses import replace
@@ -17,6 +19,7 @@ from minihf.experiments.conditions import conditions_of, described
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.machine import THREADS
 from minihf.experiments.methods import METHODS
+from minihf.experiments.summary import ends
 from minihf.experiments.tasks import TASKS
 from minihf.optim import Adam
 
@@ -199,6 +202,16 @@ def test_more_methods_and_seeds_go_on_and_fewer_show_those(race, trained, tmp_pa
     assert list(held["methods"]) == ["adam", "minihf"]
 
 
+def test_the_target_is_what_adam_came_to_also_next_to_the_house_method(race, tmp_path, capsys):
+    words = ["race", "classifier-digits", "--methods", "minihf,adam,zhang2017", "--updates", "4"]
+    assert cli.main([*words, "--seeds", "0", "--quiet", "--out", str(tmp_path / "race")]) == 0
+    runs = race(words=["minihf", "adam", "zhang2017"], seeds=[0])
+    found = {word: seeds[0].last["train"] for word, seeds in runs.items()}
+    assert min(found, key=found.get) != "adam"
+    for text in (capsys.readouterr().out, (tmp_path / "race" / "table.md").read_text()):
+        assert f"until a training error of {found['adam']:.6g} or less" in text
+
+
 def test_a_run_that_gave_up_is_a_result_and_is_not_made_again(race, trained, tmp_path):
     words, budget = ["sgd:lr=1e38", "adam"], {"updates": 30}
     race(words=words, seeds=[0], budget=budget)
@@ -270,13 +283,123 @@ def test_logs_of_unknown_conditions_are_refused(race, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is not JSON"), ("[]", "is not of a race"), ("{}", "not of a race")]
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        ("\xff", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "is not of a race"),
+        ("{}", "not of a race"),
+        ('{"seeds": 3, "methods": [1]}', "'seeds' is 3, expected a list of whole numbers"),
+        ('{"seeds": ["0"], "methods": {}}', "'seeds' is .*, expected a list of whole numbers"),
+        ('{"seeds": [0], "methods": [1]}', "'methods' is .*, expected settings by method"),
+        ('{"seeds": [0], "methods": {"adam": 1}}', "'methods' is .*, expected settings by method"),
+    ],
+    ids=lambda given: given[:30],
 )
-def test_a_spoilt_record_is_one_line(text, message, race, tmp_path):
+def test_a_spoilt_record_is_one_line(text, message, race, trained, tmp_path):
     (tmp_path / "race").mkdir()
-    (tmp_path / "race" / "race.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
+    (tmp_path / "race" / "race.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=message) as refusal:
         race()
+    assert str(refusal.value).startswith(f"'{tmp_path}/race/race.json' ")
+    assert str(refusal.value).endswith("; take another folder, or delete this one with its logs")
+    assert "\n" not in str(refusal.value)
+    assert trained == []
+
+
+SPOILT = {
+    "garbage": b"garbage\n",
+    "not text": b"\xff\xfe\x00\n",
+    "nested": b"[" * 100_000 + b"\n",
+    "a list": b"[]\n",
+    "without a column": b'{"ended": "4 updates"}\n',
+    "words": b'"train": "abc"',
+    "truth": b'"train": true',
+    "a column of nothing": b'"updates": null',
+    "too large": b'"products": ' + b"9" * 400,
+    "no words": b'"ended": 5',
+}
+
+
+def spoil(log, how):
+    """Replace a log, or the value of one column in its last line."""
+    if not how.startswith(b'"'):
+        return log.write_bytes(how)
+    column = how.partition(b":")[0].decode()
+    *lines, last = log.read_bytes().splitlines(keepends=True)
+    last, changed = re.subn(rf"{column}: [^,}}]*".encode(), how, last)
+    assert changed == 1
+    return log.write_bytes(b"".join([*lines, last]))
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_spoilt_log_is_one_line_that_says_what_to_do(how, race, trained, tmp_path):
+    race()
+    trained.clear()
+    log = tmp_path / "race" / "adam-1.jsonl"
+    before = log.read_bytes()
+    spoil(log, SPOILT[how])
+    with pytest.raises(ValueError, match=rf"^{log}.*; delete it, and the same command makes it ag"):
+        race()
+    assert trained == []
+    log.unlink()
+    race()
+    assert trained == [("Adam", 1)]
+    assert log.read_bytes() == before
+
+
+def test_an_error_that_was_not_finite_does_not_spoil_a_log(race, trained, tmp_path):
+    race()
+    trained.clear()
+    for value in (b"null", b"NaN", b"Infinity"):
+        spoil(tmp_path / "race" / "adam-1.jsonl", b'"train": ' + value)
+        assert ends(race()["adam"][1])[1] == math.inf
+    assert trained == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no flock")
+def test_a_second_race_in_the_folder_is_refused_until_the_first_has_ended(
+    race, monkeypatch, tmp_path
+):
+    train, refused = Experiment.train, []
+
+    def meanwhile(self, *arguments, **options):
+        with pytest.raises(RuntimeError, match=f"another race is running in '{tmp_path}/race'"):
+            race(words=["minihf"])
+        refused.append(files(tmp_path / "race"))
+        return train(self, *arguments, **options)
+
+    monkeypatch.setattr(Experiment, "train", meanwhile)
+    race()
+    assert len(refused) == len(TURNS)
+    assert not any("minihf" in name for names in refused for name in names)
+    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+
+
+def test_what_a_killed_race_left_goes_with_the_next(race, tmp_path):
+    race()
+    (tmp_path / "race" / ".adam-1.0123abcd.part.jsonl").touch()
+    (tmp_path / "race" / "adam-1.jsonl").unlink()
+    race()
+    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+
+
+def test_another_averaging_is_another_setting(race, monkeypatch):
+    assert described(METHODS["minihf"]).endswith(", batch 1000, averaging 0.05")
+    race(words=["minihf"], seeds=[0])
+    monkeypatch.setitem(METHODS, "minihf", replace(METHODS["minihf"], averaging=0.5))
+    with pytest.raises(ValueError, match="other settings of 'minihf'; make"):
+        race(words=["minihf"], seeds=[0])
+
+
+def test_a_refusal_names_a_word_that_works(race, tmp_path):
+    for word in ("chan_szeto1999", "chan_szeto1999:solver.max_size=9", "chan_szeto1999:batch=64"):
+        with pytest.raises(ValueError, match="as a method here: ") as refusal:
+            race(words=[word])
+        (instead,) = re.findall("as a method here: (.*)$", str(refusal.value))
+        assert instead.startswith("chan_szeto1999")
+        assert race(words=[instead], seeds=[0], budget={"updates": 1}, out=tmp_path / instead)
 
 
 @pytest.mark.parametrize(

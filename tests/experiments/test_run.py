@@ -1,6 +1,8 @@
 """The papers' networks, the tasks made of them, and a run from the command line."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +123,98 @@ def test_the_resnet_takes_images_from_a_file(tmp_path, capsys):
 PARTS = ("train", "test")
 
 
+def write_images(path, labels, x_test=(20, 28, 28)):
+    rng = np.random.default_rng(0)
+    y_train, y_test = (np.arange(20) % 10 for _ in PARTS)
+    y_test[0] = labels
+    np.savez(
+        path, x_train=rng.integers(0, 256, (20, 28, 28), np.uint8), y_train=y_train,
+        x_test=rng.integers(0, 256, x_test, np.uint8), y_test=y_test[: x_test[0]],
+    )  # fmt: skip
+    return str(path)
+
+
+def test_images_without_channels_are_taken(tmp_path):
+    data = write_images(tmp_path / "images.npz", 0)
+    for name in ("deep-sigmoid", "lstm-mnist7", "autoencoder-mnist"):
+        assert TASKS[name].load(Path(data)).x_train.shape[0] == 20
+    assert TASKS["resnet-cifar10"].load(Path(data)).x_train.shape == (20, 1, 28, 28)
+
+
+@pytest.mark.parametrize("name", ["deep-sigmoid", "resnet-cifar10"])
+def test_labels_without_an_output_of_the_network_are_refused(name, tmp_path, capsys):
+    words = ["run", name, "--data", write_images(tmp_path / "images.npz", 99)]
+    assert cli.main([*words, "--out", str(tmp_path / "runs")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("images.npz': y_test has a label 99; expected 0 to 9")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_empty_part_is_refused(tmp_path, capsys):
+    data = write_images(tmp_path / "images.npz", 0, x_test=(0, 28, 28))
+    assert cli.main(["run", "deep-sigmoid", "--data", data, "--out", str(tmp_path / "runs")]) == 1
+    assert "images.npz': x_test is empty, (0, 1, 28, 28)" in capsys.readouterr().err
+
+
+# What a run leaves --------------------------------------------------------------------------
+
+RUN = ["run", "classifier-digits", "--method", "sgd", "--quiet"]
+
+
+def test_a_run_replaces_nothing_and_numbers_what_it_leaves(tmp_path, capsys):
+    for updates in (1, 2, 1):
+        assert cli.main([*RUN, "--updates", str(updates), "--out", str(tmp_path)]) == 0
+    ends = {path.name: hf.History.read(path).ended for path in tmp_path.glob("*.jsonl")}
+    stem = "classifier-digits-sgd-0"
+    assert ends == {
+        f"{stem}.jsonl": "1 updates", f"{stem}-2.jsonl": "2 updates", f"{stem}-3.jsonl": "1 updates"
+    }  # fmt: skip
+    for name in ends:
+        assert (tmp_path / name).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"/{stem}-3.jsonl, .png")
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_a_run_that_is_stopped_at_once_leaves_what_was_there(tmp_path, monkeypatch, capsys):
+    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def stop(self, net, loss, params, state, batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hf.SGD, "step", stop)
+    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "minihf: interrupted\n"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_that_ends_above_its_start_says_so(tmp_path, capsys):
+    words = ["--method", "sgd:lr=1000", "--updates", "3", "--out", str(tmp_path)]
+    assert cli.main(["run", "autoencoder-curves", "--quiet", *words]) == 0
+    assert re.search(
+        r"sgd:lr=1000, seed 0: .*diverged: ended above where it began \(\S+ to \S+\)\.",
+        capsys.readouterr().out,
+    )
+
+
+def test_an_out_that_is_no_folder_is_refused_before_anything(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for command in ("run", "race"):
+        words = [command, "classifier-digits", "--out", str(tmp_path / "file")]
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.endswith("--out: '" + str(tmp_path / "file") + "' is a file; expected a folder")
+
+
+def test_a_long_method_has_a_log_and_a_figure(tmp_path):
+    word = "sgd:lr=0.01" + "0" * 300
+    words = ["run", "classifier-digits", "--method", word, "--updates", "1", "--quiet"]
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl", ".png"]
+
+
 def test_data_for_a_task_that_takes_none_are_refused(tmp_path, capsys):
     for name in ("classifier-digits", "temporal-order"):
         words = ["run", name, "--data", "x.npz", "--out", str(tmp_path)]
@@ -161,7 +255,8 @@ def test_help_names_every_task_and_method(capsys):
 @pytest.mark.parametrize(
     ("task", "method", "reason", "alternative"),
     [
-        ("autoencoder-mnist", "chan_szeto1999", "'encoder.0' has 785,000", "ConjugateGradients()"),
+        ("autoencoder-mnist", "chan_szeto1999", "'encoder.0' has 785,000",
+         "chan_szeto1999:solver=ConjugateGradients"),
         ("resnet-cifar10", "chen2018", "its op Conv2dOp of 'stem.W'", "hf.papers.zhang2017"),
         ("lstm-mnist7", "chen2018", "its op LSTMOp of 'lstm0.Wx'", "hf.papers.zhang2017"),
         ("classifier-digits", "martens_sutskever2011", "no hidden states", "hf.papers.martens2010"),

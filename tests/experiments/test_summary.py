@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from minihf.experiments.summary import Spread, curve, final, seconds_to, target_of
+from minihf.experiments.methods import METHODS
+from minihf.experiments.summary import Spread, curve, ends, final, seconds_to, target_of
+from minihf.experiments.variants import first_order as first_order_of
 
 
 @pytest.fixture
@@ -50,14 +52,32 @@ def test_the_seconds_to_a_target_are_those_of_the_first_look_below_it(three, mad
     assert seconds_to(lost_again, 2.0).median == 1
 
 
-def test_the_target_is_what_the_best_method_without_curvature_came_to(made_up):
-    ends = {"adam": (5.0, 0), "sgd": (7.0, 0), "minihf": (2.0, 1), "bhf": (1.0, 1)}
+def test_the_target_is_what_the_best_first_order_method_came_to(made_up):
+    """The house method's solver makes no products, and it is none of them all the same."""
+    ends = {"adam": (5.0, 0), "sgd": (7.0, 0), "minihf": (2.0, 0), "bhf": (1.0, 1)}
     runs = {name: {0: made_up([(0, 9.0), (1, end)], products=p)} for name, (end, p) in ends.items()}
-    assert target_of(runs) == 5.0
-    assert target_of({name: runs[name] for name in ("adam", "minihf")}) == 5.0
-    assert target_of({name: runs[name] for name in ("adam", "sgd")}) == 7.0      # the second best
-    assert target_of({name: runs[name] for name in ("minihf", "bhf")}) == 2.0
-    assert target_of({"adam": runs["adam"]}) is None
+    first_order = first_order_of(METHODS, ["adam", "sgd", "minihf"])
+
+    def target(*names):
+        return target_of({name: runs[name] for name in names}, first_order)
+
+    assert target(*runs) == 5.0
+    assert target("adam", "minihf") == 5.0
+    assert target("adam", "sgd") == 7.0                                          # the second best
+    assert target("minihf", "bhf") == 2.0
+    assert target("adam") is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_first_order_method_is_one_by_its_optimizer(name):
+    words = [name, f"{name}:batch=7"]
+    expected = words if name in ("adam", "adam-linear", "sgd") else []
+    assert first_order_of(METHODS, words) == expected
+
+
+@pytest.mark.parametrize(("last", "end"), [(9.5, 9.5), (None, math.inf), (math.nan, math.inf)])
+def test_where_a_run_began_and_ended(last, end, made_up):
+    assert ends(made_up([(0, 9.0), (1, 3.0), (2, last)])) == (9.0, end)
 
 
 def test_a_method_whose_damping_alone_tells_of_curvature_sets_no_target(made_up):
@@ -74,4 +94,4 @@ def test_a_method_that_blew_up_sets_no_target(made_up):
         "adam": {0: made_up([(0, 9.0), (1, math.nan)], products=0)},
         "minihf": {0: made_up([(0, 9.0), (1, 2.0)])},
     }
-    assert target_of(runs) is None
+    assert target_of(runs, ["adam"]) is None

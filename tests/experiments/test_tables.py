@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from minihf.experiments.tables import table
 
 
@@ -26,7 +28,7 @@ def race(made_up):
 
 
 def test_a_row_has_the_medians_and_ranges_of_a_method(made_up):
-    rows = rows_of(table(race(made_up)))
+    rows = rows_of(table(race(made_up), first_order=["adam"]))
     assert rows == {
         "adam": {
             "method": "adam", "train error": "4.5 (4 to 5)", "test error": "9 (8 to 10)",
@@ -47,20 +49,10 @@ def test_a_target_of_ones_own_replaces_the_column(made_up):
 
 
 def test_a_single_run_has_neither_ranges_nor_a_target_nor_notes(made_up):
-    text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)], products=0)}})
+    text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)])}}, first_order=["adam"])
     assert "seconds to" not in text
     assert "(" not in text
     assert all(line.startswith("|") for line in text.splitlines())
-
-
-def test_which_products_are_counted_is_told_where_there_may_be_any(made_up):
-    first_order = {0: made_up([(0, 8.0), (9, 4.0)], products=0)}
-    without_products = {0: made_up([(0, 8.0), (9, 4.0)], products=0)}
-    without_products[0].last["lam"] = 0.1
-    note = "Products are those of the solvers; tangents of step rules and of calibration, half"
-    assert note not in table({"adam": first_order})
-    for runs in (without_products, {0: made_up([(0, 8.0), (9, 4.0)])}):
-        assert note in table({"adam": first_order, "minihf": runs})
 
 
 def test_a_run_that_ended_early_is_named_with_the_reason(made_up):
@@ -69,6 +61,33 @@ def test_a_run_that_ended_early_is_named_with_the_reason(made_up):
     assert table(runs).splitlines()[-1] == (
         "minihf, seed 1: gave up after 10 rejected updates in a row: NaN."
     )
+
+
+def test_a_method_is_not_its_own_target_because_it_makes_no_products(made_up):
+    runs = race(made_up)
+    runs["minihf"] = {0: made_up([(0, 8.0), (3, 4.25), (9, 1.0)], products=0)}
+    assert rows_of(table(runs, first_order=["adam"]))["minihf"]["seconds to 4.5"] == "3"
+
+
+def test_what_products_are_is_said_where_there_may_be_some(made_up):
+    said = "Products are those of the solvers; tangents of the step rule and of calibration are not"
+    assert said in table(race(made_up), first_order=["adam"])
+    assert said in table({"minihf": {0: made_up([(0, 8.0), (9, 1.0)], products=0)}})
+
+
+@pytest.mark.parametrize(
+    ("last", "end"), [(4.9e8, "490,000,000"), (8.5, "8.5"), (math.inf, "inf"), (math.nan, "inf")]
+)
+def test_a_run_that_ended_above_its_start_is_named(last, end, made_up):
+    runs = {"adam": {2: made_up([(0, 8.0), (3, 4.0), (9, last)])}}
+    said = f"diverged: ended above where it began (8 to {end})."
+    assert table(runs).splitlines()[-1] == f"adam, seed 2: {said}"
+    runs["adam"][2].ended = "gave up"
+    assert table(runs).splitlines()[-1] == f"adam, seed 2: gave up; {said}"
+
+
+def test_a_run_that_ended_where_it_began_did_not_diverge(made_up):
+    assert "diverged" not in table({"adam": {0: made_up([(0, 8.0), (3, 9.0), (9, 8.0)])}})
 
 
 def test_an_error_that_is_no_number_shows_as_infinite(made_up):

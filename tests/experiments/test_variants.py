@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from minihf.curvature import GGN, Hessian
 from minihf.experiments.methods import METHODS
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import PARTS, variant
-from minihf.optim import ConjugateGradients, Linear, MaxNorm, papers
+from minihf.optim import ConjugateGradients, Linear, MaxNorm, PositiveCurvature, papers
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -72,6 +73,31 @@ def test_every_part_that_can_be_named_stands_alone():
             assert isinstance(kind(), kind)
 
 
+def test_a_curvature_is_replaced_by_name():
+    assert variant(METHODS, "chen2018:curvature=GGN").opt.curvature is GGN
+    assert variant(METHODS, "zhang2017:curvature=Hessian").opt.curvature is Hessian
+    word = "zhang2017:curvature=PositiveCurvature:curvature.mode=clip"
+    assert variant(METHODS, word).opt.curvature == PositiveCurvature("clip")
+
+
+@pytest.mark.parametrize(
+    ("word", "same"),
+    [
+        ("chen2018:curvature=hf.GGN", "chen2018:curvature=GGN"),
+        ("minihf:solver=ConjugateGradients()", "minihf:solver=ConjugateGradients"),
+    ],
+)
+def test_what_an_error_advises_in_python_can_be_typed(word, same):
+    assert variant(METHODS, word).opt == variant(METHODS, same).opt
+
+
+def test_blocks_of_a_task_are_replaced_by_a_name_alone():
+    methods = TASKS["autoencoder-mnist"].methods
+    assert variant(methods, "zhang2017:blocks=layer").opt.blocks == "layer"
+    with pytest.raises(ValueError, match="must be network or layer or param, got 'layers'"):
+        variant(methods, "zhang2017:blocks=layers")
+
+
 def test_averaging_is_a_setting_of_the_method():
     assert variant(METHODS, "adam:averaging=0.1").averaging == 0.1
     assert variant(METHODS, "minihf:averaging=none").averaging is None
@@ -104,6 +130,22 @@ def test_a_tasks_own_settings_are_what_is_changed():
         ("minihf:solver=none", "HessianFree: solver is None"),
         ("adam:batch=0", "batch must be a whole number, or none for all cases; got 0"),
         ("adam:batch=many", "got 'many'"),
+        ("adam:lr=1e-3:lr=1e-2", "'adam:lr=1e-3:lr=1e-2': 'lr' is set twice"),
+        ("adam:batch=9:batch=9", "'batch' is set twice"),
+        ("zhang2017:solver.max_iters=3:solver=ConjugateGradients",
+         "'solver' would undo 'solver.max_iters'; set it first"),
+        ("minihf:averaging=true", r"averaging must be a number in \(0, 1\], or none; got True"),
+        ("minihf:solver.max_iters=3",
+         "'solver' of HessianFree is a PreconditionerOnly, which has no 'max_iters'; with it: "
+         "solver=ConjugateGradients:solver.max_iters=...$"),
+        ("minihf:solver.foo=3", "is a PreconditionerOnly, which has no fields"),
+        ("adam:projection.foo=3", "'projection' of Adam is None, which has no fields"),
+        ("minihf:curvature=Foo", "'curvature' of HessianFree is GGN; its own fields: none; in its "
+         "place: PositiveCurvature, GGN, Hessian$"),
+        ("minihf:curvature=3", "'curvature' of HessianFree is GGN"),
+        ("minihf:blocks=3", "'blocks' of HessianFree must be network or layer or param, got 3"),
+        ("minihf:blocks=foo", "must be network or layer or param, got 'foo'"),
+        ("zhang2017:solver.record=3", "'record' of ConjugateGradients is a function, and no word"),
         ("adam:averaging=2", r"averaging must be a number in \(0, 1\], or none; got 2"),
         ("minihf:solver=Subspace", "in its place: ConjugateGradients, PreconditionerOnly"),
         ("adam:projection=Kronecker", "'projection' of Adam is None; its own fields: none; in its"),

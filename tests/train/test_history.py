@@ -76,6 +76,9 @@ def test_a_torn_last_line_is_left_out(cut, tmp_path):
         ('{"a": 1}\n{"a": \n', "line 2: not JSON"),       # ended by a newline: not torn, bad
         ('{"a": 1}\n[1, 2]\n', "line 2: expected an object"),
         ("\n", "line 1: not JSON"),
+        ("[" * 100_000 + "\n", "line 1: not JSON"),
+        ("9" * 5000 + "\n", "line 1: not JSON"),
+        ('{"ended": ""}\n{"ended": 5}\n', "line 2: 'ended' is 5, expected words"),
     ],
 )
 def test_a_bad_line_is_an_error_with_its_number(text, message, tmp_path):
@@ -89,3 +92,9 @@ def test_an_empty_log_has_no_records(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text("")
     assert len(hf.History.read(path)) == 0
+
+
+def test_what_is_no_text_is_no_log(tmp_path):
+    (tmp_path / "log.jsonl").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(ValueError, match=r"log\.jsonl is no log of a run: it is not text in UTF-8"):
+        hf.History.read(tmp_path / "log.jsonl")

@@ -19,7 +19,7 @@ AUTOENCODER_SETTINGS = {
 TASKS = {
     "autoencoder-mnist": Task(
         summary="784-1000-500-250-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
-        load=lambda path: mnist((784,))(path).autoencoding(),
+        load=lambda path: mnist((784,), classes=None)(path).autoencoding(),
         network=lambda digits: autoencoder(784, 1000, 500, 250, 30),
         loss=SquaredError(),
         metric=image_error,

@@ -15,7 +15,7 @@ __all__ = ["TASKS"]
 
 
 def _cifar10_or_mnist(path: Path | None) -> Dataset:
-    return mnist((1, 28, 28))(None) if path is None else read_npz(path, "cifar10")
+    return mnist((1, 28, 28))(None) if path is None else read_npz(path, "cifar10", classes=10)
 
 
 TASKS = {

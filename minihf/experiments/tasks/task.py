@@ -78,14 +78,16 @@ def embedded(name: str) -> Callable[[Path | None], Dataset]:
     return load
 
 
-def mnist(shape: tuple[int, ...]) -> Callable[[Path | None], Dataset]:
+def mnist(
+    shape: tuple[int, ...], classes: int | None = 10
+) -> Callable[[Path | None], Dataset]:
     """Return a loader of MNIST-5k, or of images from a file, each case in this shape."""
 
     def load(path: Path | None) -> Dataset:
         if path is None:
             digits = data.load("mnist-5k")
         else:
-            digits = data.read_npz(path, path.stem)
+            digits = data.read_npz(path, path.stem, classes)
             if digits.x_train[0].shape != (1, 28, 28):
                 raise ValueError(
                     f"{str(path)!r} has images of {digits.x_train[0].shape} channels, rows and "
