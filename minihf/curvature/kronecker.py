@@ -39,12 +39,16 @@ __all__ = ["KroneckerBlock", "KroneckerFactors", "Stack", "uses_of_weights"]
 
 @dataclass(frozen=True)
 class Stack:
-    """Parameters that lie above each other in one matrix: weights (D, M) and, last, a bias (M,)."""
+    """Parameters that lie above each other in one matrix: weights (D, M) and, last, a bias (M,).
+
+    A case uses them at so many `positions`: time steps, pixels, or 1.
+    """
 
     weights: tuple[str, ...]
     bias: str | None
     split: Callable[[Array], tuple[Array, ...]]
     join: Callable[[Sequence[Array]], Array]
+    positions: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,8 +124,9 @@ class KroneckerFactors:
             shared = any(use.bias != bias for use in uses)
             if bias is not None and (shared or lin.count_uses(bias) != len(uses)):
                 bias = None
-            stacks[weights[0]] = stack = Stack(weights, bias, uses[0].split, uses[0].join)
             n_rows = sum(use.s.shape[0] * use.s.shape[1] for use in uses)
+            split, join = uses[0].split, uses[0].join
+            stacks[weights[0]] = stack = Stack(weights, bias, split, join, n_rows // N)
             A[weights[0]] = sum(_gram(use.a, bias is not None) for use in uses) / N
             S[weights[0]] = sum(_gram(use.s) for use in uses) / n_rows
             seen.update(stack.names)

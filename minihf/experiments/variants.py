@@ -68,7 +68,7 @@ def variant(methods: Mapping[str, Method], word: str) -> Method:
     >>> variant(METHODS, "zhang2017:solver.max_iters=3").opt.solver.max_iters
     3
     >>> variant(METHODS, "zhang2017:preconditioner=Kronecker:blocks=network").opt.preconditioner
-    Kronecker(decay=0.9, refresh=3, calibrate=True)
+    Kronecker(decay=0.9, refresh=3, calibrate=None)
     """
     name, *settings = word.split(":")
     method = methods[one_of(methods, "method", name)]

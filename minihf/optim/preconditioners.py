@@ -155,7 +155,8 @@ class Kronecker:
         c = g_b' z / z' ([C]_b + shift_b I) z,    z = K_b g_b,
 
     so that M_b g_b is as long as the exact block wants it: the first iterate of CG. It matters
-    where positions are far from independent: in recurrent layers c can be a hundredth.
+    where positions are far from independent: in recurrent layers c can be a hundredth. None, the
+    default, does so in networks that use a weight at several positions: time steps or pixels.
 
     J. Martens & R. Grosse, ICML 2015; `minihf.curvature.kronecker` has the equations.
 
@@ -167,7 +168,7 @@ class Kronecker:
 
     decay: float = 0.9
     refresh: int = 3
-    calibrate: bool = True
+    calibrate: bool | None = None
     needs = ("sample",)
 
     def __post_init__(self) -> None:
@@ -205,12 +206,17 @@ class Kronecker:
         """Return the inverses of the damped factors, and c of each block."""
         K = factors.inverse(_shift_of_stacks(factors, C.partition, shift))
         scale = dict.fromkeys(C.partition, 1.0)
-        if self.calibrate:
+        if self._calibrates(factors):
             for name, block in C.partition.items():
                 g_b = g[block.index]
                 z = K.block(block) @ g_b
                 scale[name] = _exact_length(C.block(name), shift[name], g_b, z)
         return {"A": K.A, "S": K.S, "scale": scale}
+
+    def _calibrates(self, factors: KroneckerFactors) -> bool:
+        if self.calibrate is not None:
+            return self.calibrate
+        return any(stack.positions > 1 for stack in factors.stacks.values())
 
 
 def _exact_length(C_b: Any, shift: float, g_b: Array, z: Array) -> float:

@@ -32,7 +32,7 @@ TASKS = {
 VARIANTS = {
     "as it is": {},
     "more CG": {"solver": ConjugateGradients(3, warm_start=0.0)},
-    "uncalibrated": {"preconditioner": Kronecker(calibrate=False)},
+    "calibrated": {"preconditioner": Kronecker(calibrate=True)},
     "damped per block": {"damping": LevenbergMarquardt(0.1, minimum=1e-4, per_block=True)},
     "lengths one by one": {"step_rule": Subspace(one_by_one=True)},
 }
@@ -60,7 +60,7 @@ def test_its_parts():
     assert opt.blocks == "layer"
     assert opt.curvature is hf.GGN
     assert opt.solver == PreconditionerOnly()
-    assert opt.preconditioner == Kronecker(decay=0.9, refresh=3, calibrate=True)
+    assert opt.preconditioner == Kronecker(decay=0.9, refresh=3, calibrate=None)
     assert opt.damping == LevenbergMarquardt(initial=0.1, minimum=1e-4)
     assert opt.step_rule == Subspace(one_by_one=False, momentum=True)
     assert opt.sampling == Prefix(0.25)

@@ -275,7 +275,7 @@ def test_a_weight_that_is_cut_in_two_has_the_larger_of_both_shifts(shift):
 def test_a_calibrated_step_is_the_first_one_of_cg(backend):
     C, shift = curvature(0), {"0": 0.3, "2": 0.01}
     g, seed = gradient_of(C), 1
-    M, memory = Kronecker()(C, g, shift, None, np.random.default_rng(seed))
+    M, memory = Kronecker(calibrate=True)(C, g, shift, None, np.random.default_rng(seed))
     K, _ = Kronecker(calibrate=False)(C, g, shift, None, np.random.default_rng(seed))
     for name, block in C.partition.items():
         g_b = g[block.index]
@@ -287,7 +287,8 @@ def test_a_calibrated_step_is_the_first_one_of_cg(backend):
 
 
 def test_lengths_are_measured_when_factors_are_inverted():
-    rule, memory, rng, lengths = Kronecker(refresh=2), None, np.random.default_rng(0), []
+    rule, memory, lengths = Kronecker(refresh=2, calibrate=True), None, []
+    rng = np.random.default_rng(0)
     for t in range(1, 7):
         C = curvature(t)
         _, memory = rule(C, gradient_of(C), shifts(C, 0.1), memory, rng)
@@ -300,8 +301,27 @@ def test_lengths_are_measured_when_factors_are_inverted():
 @pytest.mark.parametrize("g", [0.0, np.nan])
 def test_without_a_gradient_there_is_no_length_to_measure(g):
     C, rng = curvature(0), np.random.default_rng(0)
-    _, memory = Kronecker()(C, g + 0 * gradient_of(C), shifts(C, 0.1), None, rng)
+    rule = Kronecker(calibrate=True)
+    _, memory = rule(C, g + 0 * gradient_of(C), shifts(C, 0.1), None, rng)
     assert memory["inverse"]["scale"] == {"0": 1.0, "2": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "calibrated"),
+    [
+        (hf.Sequential(hf.Dense(6, 4), hf.Tanh(), hf.Dense(4, 2)), (6,), False),
+        (hf.Sequential(hf.RNN(3, 4), hf.LastStep(), hf.Dense(4, 2)), (5, 3), True),
+        (hf.Sequential(hf.Conv2d(1, 2, 3), hf.Flatten(), hf.Dense(8, 2)), (1, 4, 4), True),
+    ],
+    ids=["dense", "recurrent", "convolution"],
+)
+def test_lengths_are_measured_where_a_weight_has_several_positions(net, shape, calibrated):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((9, *shape)), rng.standard_normal((9, 2))
+    lin = hf.linearize(net, net.init(0, dtype=np.float64), x)
+    C = hf.GGN(lin, hf.SquaredError(), y, "layer")
+    _, memory = Kronecker()(C, gradient_of(C), shifts(C, 0.1), None, rng)
+    assert any(c != 1 for c in memory["inverse"]["scale"].values()) == calibrated
 
 
 @pytest.mark.parametrize("along", [0.0, -1.0, np.inf])
