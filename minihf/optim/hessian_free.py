@@ -116,7 +116,8 @@ class HessianFree:
 
     Without arguments it is the house method. Each layer is a block, and its direction is what CG
     would begin with: the inverse of the layer's Kronecker factors, which are averaged over updates,
-    times the gradient, as long as the exact block wants it. The step is the exact minimiser of the
+    times the gradient, and, in recurrent and convolutional networks, as long as the exact block
+    wants it. The step is the exact minimiser of the
     whole damped quadratic over the sum of these directions and the previous update, so that there
     is neither a learning rate nor a momentum constant. lam follows the reduction ratio on the
     gradient batch. It wants batches of some hundred cases: the experiments use 1,000 on dense
