@@ -93,15 +93,12 @@ class LevenbergMarquardt:
     weight = 1.0
 
     def __post_init__(self) -> None:
-        settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
+        _settle_with_bounds(self)
         first = resolved(self, 0)
-        if not (first.low <= first.high and first.minimum <= first.maximum):
+        if not first.low <= first.high:
             raise ValueError(
-                f"LevenbergMarquardt: low {first.low} must not be above high {first.high}, "
-                f"nor minimum {first.minimum} above maximum {first.maximum}"
+                f"LevenbergMarquardt: low {first.low} must not be above high {first.high}"
             )
-        if first.maximum == math.inf:
-            raise ValueError("LevenbergMarquardt: maximum must be finite, got inf; try 1e20")
 
     def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return the next lam, within its bounds."""
@@ -132,17 +129,21 @@ class ByAcceptance:
     weight = 1.0
 
     def __post_init__(self) -> None:
-        settle(self, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
-        first = resolved(self, 0)
-        if not first.minimum <= first.maximum < math.inf:
-            raise ValueError(
-                f"ByAcceptance: minimum {first.minimum} must not be above maximum {first.maximum}, "
-                "and both finite"
-            )
+        _settle_with_bounds(self)
 
     def update(self, lam: float, rho: float, accepted: bool = True) -> float:
         """Return the next lam, within its bounds."""
         return _within(lam * (self.drop if accepted else self.boost), self.minimum, self.maximum)
+
+
+def _settle_with_bounds(rule: LevenbergMarquardt | ByAcceptance) -> None:
+    settle(rule, initial="0 or more", boost="1 or more", drop="in (0, 1]", minimum="0 or more")
+    first = resolved(rule, 0)
+    if not first.minimum <= first.maximum < math.inf:
+        raise ValueError(
+            f"{type(rule).__name__}: minimum {first.minimum} must not be above maximum "
+            f"{first.maximum}, and both must be finite"
+        )
 
 
 def _within(lam: float, minimum: float, maximum: float) -> float:

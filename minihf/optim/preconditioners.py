@@ -173,6 +173,8 @@ class Kronecker:
 
     def __post_init__(self) -> None:
         settle(self, decay="in [0, 1)", refresh="1 or more")
+        if not (self.calibrate is None or isinstance(self.calibrate, bool)):
+            raise TypeError(f"Kronecker: calibrate is {self.calibrate!r}, not True, False or None")
 
     def __call__(
         self,

@@ -106,6 +106,7 @@ def arrays_in(state):
         (lambda: CycledChunks(2.5), "CycledChunks: count is 2.5, not a whole number"),
         (lambda: Jacobi(draws=1.5), "Jacobi: draws is 1.5, not a whole number"),
         (lambda: Kronecker(refresh=2.5), "Kronecker: refresh is 2.5, not a whole number"),
+        (lambda: Kronecker(calibrate=3), "Kronecker: calibrate is 3, not True, False or None"),
         (lambda: ConjugateGradients(stop=1e-3), r"stop is 0.001; expected .* RelativeResidual\("),
         (lambda: ConjugateGradients(stop=hf.RelativeResidual), "stop is <class .*; expected"),
         (lambda: ConjugateGradients(record=None), "record is None; expected .* martens_grid"),
