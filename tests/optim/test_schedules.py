@@ -217,7 +217,10 @@ def same(one, other):
         (lambda: hf.SGD(Linear(0.0, 0.1, updates=3)), r"SGD: lr must be positive, got Linear\("),
         (lambda: hf.SGD(momentum=Linear(0.5, 1.0, updates=3)), r"momentum must be in \[0, 1\)"),
         (lambda: Prefix(Linear(0.5, 0.0, updates=3)), r"Prefix: fraction must be in \(0, 1\]"),
-        (lambda: LevenbergMarquardt(minimum=Linear(2.0, 0.1, updates=3), maximum=1.0), "nor minim"),
+        (
+            lambda: LevenbergMarquardt(minimum=Linear(2.0, 0.1, updates=3), maximum=1.0),
+            "minimum 2.0 must not be above maximum 1.0",
+        ),
         (lambda: hf.HessianFree(l2=Linear(0.1, -1, updates=2)), "HessianFree: l2 must be 0"),
     ],
 )
