@@ -15,46 +15,31 @@ Bradbury & Socher 2017, arXiv 1712.07296). `minihf.optim.papers` has them as com
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from minihf.backend import Array, array_module, to_host
-from minihf.curvature import GGN, CurvatureOperator, Shifted
-from minihf.optim.batches import (
-    Batch,
-    generator,
-    gradient,
-    n_cases,
-    objective,
-    resume,
-    rows,
-    with_noise,
-)
+from minihf.backend import array_module
+from minihf.curvature import GGN
+from minihf.optim.batches import Batch, generator, n_cases, resume, rows, with_noise
 from minihf.optim.block_solvers import BlockSolver, PreconditionerOnly, must_be_solvable
 from minihf.optim.curvatures import Curvature
 from minihf.optim.damping import Damping, LevenbergMarquardt, StructuralDamping
-from minihf.optim.joining import candidates, join, within
 from minihf.optim.needs import must_meet
 from minihf.optim.orders import ORDERS
 from minihf.optim.preconditioners import Kronecker, Preconditioner
-from minihf.optim.projections import Projection, projected
-from minihf.optim.report import BlockReport, Report, joined
+from minihf.optim.projections import Projection
+from minihf.optim.report import Report, joined
 from minihf.optim.sampling import Prefix, Sampling
 from minihf.optim.schedules import resolved
 from minihf.optim.settings import must_be_a_part, settle
 from minihf.optim.state import HessianFreeState
-from minihf.optim.steps import Outlook, Step, StepRule, Subspace
-from minihf.optim.trust import promised, trust
-from minihf.optim.verdict import all_finite, dead_end, nowhere, refusal, remark
+from minihf.optim.steps import StepRule, Subspace
+from minihf.optim.turn import Turn, preconditioned
 from minihf.params import Params
 from minihf.partition import Partition
-from minihf.solvers import CGResult
 from minihf.tape import linearize
 
 __all__ = ["HessianFree", "HessianFreeState"]
@@ -203,7 +188,7 @@ class HessianFree:
         x, y, *noise = two
         with warnings.catch_warnings(action="ignore"):  # the first update is not spared them
             C = now.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-            now._precondition(C, array_module(params.vector).ones_like(params.vector), state)
+            preconditioned(now, C, array_module(params.vector).ones_like(params.vector), state)
         if now.structural is not None:
             now.structural(C, now.damping.initial)
 
@@ -252,152 +237,16 @@ class HessianFree:
         batch, state = with_noise(net, params, batch, state)
         if curvature_batch is not None:
             curvature_batch, state = with_noise(net, params, curvature_batch, state)
-        chosen, state = now._curvature_batch(batch, curvature_batch, state)
+        chunk, state = now._curvature_batch(batch, curvature_batch, state)
         reports, solution = [], state.solution
         for group in ORDERS[now.update](state.lam):
-            params, state, report = now._turn(
-                net, loss, params, state, batch, chosen, group, solution, began
-            )
+            turn = Turn(now, net, loss, batch, chunk, group)
+            params, state, report = turn(params, state, solution)
             reports.append(report)
-            began = perf_counter()
         if not getattr(self.solver, "warm_start", True):  # at no update, a schedule being true
             state = replace(state, solution=None)
-        return params, replace(state, update=t + 1), joined(reports)
-
-    def _turn(
-        self,
-        net: Callable[..., Any],
-        loss: Any,
-        params: Params,
-        state: HessianFreeState,
-        batch: Batch,
-        chosen: Batch,
-        group: Sequence[str],
-        solution: Array | None,
-        began: float,
-    ) -> tuple[Params, HessianFreeState, Report]:
-        """Move a group of blocks; `solution` is all blocks' solution of the last update."""
-
-        def f(step: Array, on: Batch) -> float:
-            moved = params.with_vector(params.vector + step)
-            return float(to_host(objective(net, loss, moved, on, self.l2)))
-
-        value, g = gradient(net, loss, params, batch, self.l2)
-        old = float(to_host(value))
-        if not all_finite(value, g):
-            problem = "the objective or its gradient is not finite"
-            return self._reject(params, state, batch, group, old, began, problem, group)
-        x, y, *noise = chosen
-        C = self.curvature(linearize(net, params, x, *noise), loss, y, self.blocks)
-        M, state = self._precondition(C, g, state)
-        lam = {name: state.lam[name] for name in group}
-        solves, blocks = self._solve(C, g, lam, solution, M)
-        found = join(C, {name: solve.x for name, solve in solves.items()})
-        problem, at_fault = dead_end(solves, found)
-        if problem:
-            return self._reject(params, state, batch, group, old, began, problem, at_fault, blocks)
-        with np.errstate(over="ignore", invalid="ignore"):  # a bad step is rejected, with a reason
-            previous = None if state.move is None else within(C, group, state.move)
-            weight = self.damping.weight
-            here = Outlook(
-                g, old, lambda step: f(step, batch), C, lam, self.l2, previous, weight
-            )
-            step = self.step_rule(candidates(C, solves), here)
-            predicted = promised(here, step)
-            new, move, after, problem = self._land(net, loss, params, step, predicted, here, batch)
-            on_chunk = None if self.rho_on == "gradient" else lambda step: f(step, chosen)
-            accepted = not problem
-            rho, rhos = trust(here, step, predicted, solves, self.damping, on_chunk, accepted)
-
-        report = Report(
-            objective=old,
-            new_objective=after,
-            accepted=accepted,
-            problem=remark(solves, old, after) if accepted else f"update rejected: {problem}",
-            cases=n_cases(batch),
-            products=sum(block.products for block in blocks.values()),
-            seconds=perf_counter() - began,
-            step_length=step.length if accepted else 0.0,
-            lam=max(lam.values()),
-            predicted=predicted,
-            rho=rho,
-            blocks={name: replace(block, rho=rhos[name]) for name, block in blocks.items()},
-        )
-        new_state = replace(
-            state,
-            lam=self._damp(state, rhos, accepted),
-            solution=within(C, group, found, state.solution),
-        )
-        if accepted and self.step_rule.momentum:
-            new_state = replace(new_state, move=within(C, group, move, state.move))
-        return new, new_state, report
-
-    def _land(
-        self,
-        net: Callable[..., Any],
-        loss: Any,
-        params: Params,
-        step: Step,
-        predicted: float,
-        here: Outlook,
-        batch: Batch,
-    ) -> tuple[Params, Array, float, str]:
-        """Return the parameters, after the projection, the way there, and the objective there.
-
-        And the reason if the step is not to be made: then the parameters are the old ones.
-        """
-        move = step.length * step.direction
-        problem = refusal(step, predicted, params)
-        if problem:
-            return params, move, here.objective, problem
-        moved = params.with_vector(params.vector + move)
-        new, after = projected(self.projection, moved), step.objective
-        if new is not moved:
-            move = new.vector - params.vector
-            after = float(to_host(objective(net, loss, new, batch, self.l2)))
-        problem = nowhere(params, new, after)
-        if problem:
-            return params, move, here.objective, problem
-        return new, move, after, ""
-
-    def _precondition(
-        self, C: CurvatureOperator, g: Array, state: HessianFreeState
-    ) -> tuple[Mapping[str, Any], HessianFreeState]:
-        """Return an operator for each block, and the state with what is remembered of it."""
-        if self.preconditioner is None:
-            return {}, state
-        shift = {name: lam + self.l2 for name, lam in state.lam.items()}
-        rng = resume(state.rng)
-        M, memory = self.preconditioner(C, g, shift, state.memory, rng)
-        return M, replace(state, memory=memory, rng=rng.bit_generator.state)
-
-    def _solve(
-        self,
-        C: CurvatureOperator,
-        g: Array,
-        lam: Mapping[str, float],
-        solution: Array | None,
-        M: Mapping[str, Any],
-    ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
-        """Solve (weight [C]_b + (lam_b + l2) I) d_b = -g_b for each block b that has a lam here."""
-        solves, reports = {}, {}
-        damped = C
-        if self.structural is not None:
-            damped = self.structural(C, max(lam.values()))  # they are all equal
-        for name in lam:
-            began, block = perf_counter(), C.partition[name]
-            previous = None if solution is None else solution[block.index]
-            A = Shifted(damped.block(name), lam[name] + self.l2, self.damping.weight)
-            solves[name] = solve = self.solver(A, -g[block.index], previous, M.get(name))
-            reports[name] = BlockReport(
-                iterations=solve.n_iterations,
-                products=solve.n_products,
-                reason=solve.reason.name,
-                lam=lam[name],
-                predicted=solve.quadratics[-1],
-                seconds=perf_counter() - began,
-            )
-        return solves, reports
+        report = replace(joined(reports), seconds=perf_counter() - began)
+        return params, replace(state, update=t + 1), report
 
     def _curvature_batch(
         self, batch: Batch, given: Batch | None, state: HessianFreeState
@@ -418,43 +267,3 @@ class HessianFree:
                 "the curvature is measured on at most as many cases as the gradient"
             )
         return given, state
-
-    def _damp(
-        self, state: HessianFreeState, rhos: Mapping[str, float], accepted: bool
-    ) -> dict[str, float]:
-        """Return the next lam of every block; one that is told no rho keeps its own."""
-        told = {
-            name: self.damping.update(state.lam[name], rho, accepted)
-            for name, rho in rhos.items()
-        }
-        return {**state.lam, **told}
-
-    def _reject(
-        self,
-        params: Params,
-        state: HessianFreeState,
-        batch: Batch,
-        group: Sequence[str],
-        value: float,
-        began: float,
-        problem: str,
-        at_fault: Sequence[str],
-        blocks: Mapping[str, BlockReport] | None = None,
-    ) -> tuple[Params, HessianFreeState, Report]:
-        """Keep the parameters, and raise lam: of the blocks at fault, if each is judged alone."""
-        blocks = blocks or {}
-        report = Report(
-            objective=value,
-            new_objective=value,
-            accepted=False,
-            problem=f"update rejected: {problem}",
-            cases=n_cases(batch),
-            products=sum(block.products for block in blocks.values()),
-            seconds=perf_counter() - began,
-            lam=max(state.lam[name] for name in group),
-            step_length=0.0,
-            blocks=blocks,
-        )
-        told = at_fault if self.damping.per_block else state.lam
-        raised = self._damp(state, dict.fromkeys(told, math.nan), accepted=False)
-        return params, replace(state, lam=raised), report

@@ -13,6 +13,7 @@ from functools import wraps
 from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -123,6 +124,12 @@ def _check_shifted(shifted: Any) -> Verdict:
     return check_operator(shifted(A, 0.5), dense=A + 0.5 * np.eye(3))
 
 
+def _check_turn(turn: Any) -> Verdict:
+    opt = HessianFree(sampling=ALL_CASES, step_rule=FixedStep(0.1))
+    with patch("minihf.optim.hessian_free.Turn", turn):
+        return check_optimizer(opt)
+
+
 ALL_CASES = Prefix(1.0)  # a fixed step goes astray on what a part of few cases does not see
 
 CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
@@ -132,7 +139,7 @@ CHECKS: Mapping[str, Callable[[Any], Verdict]] = MappingProxyType({
     "damped operator": _check_shifted,
     "CG": lambda solve: check_solver(solve),
     "SGD": lambda opt: check_optimizer(opt(lr=0.05, momentum=0.9)),
-    "HessianFree": lambda opt: check_optimizer(opt(sampling=ALL_CASES, step_rule=FixedStep(0.1))),
+    "turn": _check_turn,
     "step rule": lambda rule: check_optimizer(HessianFree(sampling=ALL_CASES, step_rule=rule())),
     "CG, many iterations": lambda solve: check_solver(solve, sizes={"k": 7, "m": 1}),
 })  # fmt: skip
@@ -420,8 +427,8 @@ BUGS: tuple[Bug, ...] = (
     Bug("SGD: moves by a NaN", "minihf.optim.first_order:SGD.step",
         "if not _finite(value, g)", "if False", "SGD", "bad numbers",
         "the parameters move where the objective is not finite"),
-    Bug("HessianFree: the gradient's sign", "minihf.optim.hessian_free:HessianFree._solve",
-        "-g[block.index]", "g[block.index]", "HessianFree", "descent",
+    Bug("turn: the gradient's sign", "minihf.optim.turn:Turn._solve",
+        "-g[block.index]", "g[block.index]", "turn", "descent",
         "the objective does not fall"),
     Bug("fixed step: the old objective is reported", "minihf.optim.steps:FixedStep.__call__",
         "1.0, after, whole", "1.0, here.objective, whole", "step rule", "honest",
