@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, array_module, gemm
+from minihf.backend import Array, add_gemm, array_module, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["lstm"]
@@ -78,7 +78,7 @@ class LSTMOp(Recurrent):
         c[0] = 0 if c0 is None else c0
         for t in range(T):
             a_t = a[t]
-            a_t += gemm(h[t], Wh)                                      # (1)
+            add_gemm(a_t, h[t], Wh)                                    # (1)
             _activate(a_t)                                             # (2): a becomes the gates
             i, f, g, o = _four(a_t)
             c[t + 1] = f * c[t] + i * g                                # (3)
@@ -113,7 +113,7 @@ class LSTMOp(Recurrent):
         for t in range(T):
             Ra_t, Rc_t, Rh_t = Ra[t], Rc[t + 1], Rh[t + 1]
             if t > 0 or Rh0 is not None:
-                Ra_t += gemm(Rh[t], Wh, out=work)                      # (4)
+                add_gemm(Ra_t, Rh[t], Wh)                              # (4)
             xp.multiply(s[t], Ra_t, out=work)
             xp.multiply(f[t], Rc[t], out=Rc_t)                         # (6)
             Rc_t += w_i
@@ -147,12 +147,11 @@ class LSTMOp(Recurrent):
         work = xp.empty((N, H), dtype)
         for t in reversed(range(T)):
             ua_t, uh_t, uc_t = ua[t], uh[t], uc[t]
+            uh_t[...] = u[t]
             if t == T - 1:
-                uh_t[...] = u[t]
                 xp.multiply(k[t], uh_t, out=uc_t)
             else:
-                gemm(ua[t + 1], Wh.T, out=uh_t)                        # (8)
-                uh_t += u[t]
+                add_gemm(uh_t, ua[t + 1], Wh.T)                        # (8)
                 xp.multiply(f[t + 1], uc[t + 1], out=uc_t)
                 uc_t += xp.multiply(k[t], uh_t, out=work)
             if c_source is not None:
