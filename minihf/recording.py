@@ -31,12 +31,20 @@ class Node:
     residuals: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """What a tap marked, without a way back to the tape: a cycle would outlive its last use."""
+
+    index: int
+    value: Array
+
+
 class Tape:
     """What a forward pass wrote: nodes in order, and the taps among their outputs."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
-        self.taps: dict[str, Traced] = {}
+        self.taps: dict[str, Tapped] = {}
         self.n_values = 0
 
     def write(self, node: Node, inputs: Sequence[Any]) -> None:
@@ -80,7 +88,7 @@ def tap(name: str, value: Any) -> Any:
     if isinstance(value, Traced):
         if name in value.tape.taps:
             raise ValueError(f"tap {name!r} is there twice; every tap needs a name of its own")
-        value.tape.taps[name] = value
+        value.tape.taps[name] = Tapped(value.index, value.value)
     return value
 
 

@@ -235,6 +235,17 @@ def test_products_leave_nothing_behind_in_memory(params, lin, draw):
         tracemalloc.stop()
 
 
+def test_a_linearization_is_gone_with_its_last_use(params, x):
+    def tapped(params, x):
+        return hf.tap("output", branches(params, x))
+
+    gc.collect()
+    lin = hf.linearize(tapped, params, x)
+    assert set(lin.taps) >= {"output"}
+    del lin
+    assert gc.collect() == 0  # nothing was left in a cycle, to be found later
+
+
 # Arguments that do not fit
 
 
