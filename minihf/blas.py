@@ -186,7 +186,7 @@ def _routine(kind: str) -> Callable[..., None] | None:
 
 
 def _address(x: np.ndarray) -> int:
-    """Return where a matrix begins; `x.ctypes` would be a cycle, and hold `x` for a while."""
+    """Return where a matrix begins. It is what `x.ctypes` is, which leaves a cycle behind."""
     return int(x.__array_interface__["data"][0])
 
 
