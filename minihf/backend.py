@@ -30,6 +30,7 @@ __all__ = [
     "asarray",
     "described",
     "device",
+    "floats",
     "gemm",
     "observe_gemms",
     "read_only",
@@ -187,6 +188,18 @@ def to_host(x: Any) -> Any:
     """Bring an array down to a `numpy.ndarray`: the only way down, and never implicit."""
     namespace = array_module(x)
     return np.asarray(x) if namespace is np else namespace.asnumpy(x)
+
+
+def floats(*scalars: Any) -> tuple[float, ...]:
+    """Bring arrays without axes down, all in one transfer: the host waits for a device once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> floats(np.float32(0.5), np.array(True))
+    (0.5, 1.0)
+    """
+    return tuple(map(float, to_host(array_module(*scalars).stack(scalars))))
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -171,7 +171,8 @@ def cg(
         Which iterates to keep beside the last; `martens_grid` keeps 5, 7, 9, 11, 15, ...,
         `every_iterate` all.
     check_every : int
-        Iterations between two looks at the scalars. Each look waits for the device once; with a
+        Iterations between two looks at the scalars. A look is all that a device is waited for, and
+        one transfer, beside one for |b| and, with a warm start, one for where that is; with a
         larger cadence CG may run up to ``check_every - 1`` iterations longer than the rule asks.
 
     Returns
@@ -212,12 +213,15 @@ def cg(
         reason = Reason.ZERO_RHS if b_norm == 0 else Reason.NON_FINITE
         return _at_zero(b, b_norm, 0, reason)
 
-    x = xp.zeros_like(b) if x0 is None else x0.copy()
-    r = b.copy() if x0 is None else b - apply_A(x)
-    n_products = 0 if x0 is None else 1
-    quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)
-    if fault is not None:
-        return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
+    if x0 is None:
+        x, r, n_products = xp.zeros_like(b), b.copy(), 0
+        quadratics, residuals = [0.0], [1.0]
+    else:
+        x, n_products = x0.copy(), 1
+        r = b - apply_A(x)
+        quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)
+        if fault is not None:
+            return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
     if residuals[0] == 0:
         return CGResult(x, [(0, x)], quadratics, residuals, n_products, Reason.CONVERGED)
 

@@ -425,7 +425,7 @@ BUGS: tuple[Bug, ...] = (
         "velocity = state.velocity; velocity *= now.momentum; velocity -= now.lr * g",
         "SGD", "contract", "step writes into the state that it was given"),
     Bug("SGD: moves by a NaN", "minihf.optim.first_order:SGD.step",
-        "if not _finite(value, g)", "if False", "SGD", "bad numbers",
+        "if not finite:", "if False:", "SGD", "bad numbers",
         "the parameters move where the objective is not finite"),
     Bug("turn: the gradient's sign", "minihf.optim.turn:Turn._solve",
         "-g[block.index]", "g[block.index]", "turn", "descent",
