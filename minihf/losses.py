@@ -30,7 +30,7 @@ from weakref import ref
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, described, shape_of, to_host, widens
+from minihf.backend import Array, array_module, asarray, described, fused, shape_of, to_host, widens
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
@@ -203,7 +203,7 @@ class SoftmaxCrossEntropy:
 
         def product(Rz: Array) -> Array:
             Rz = _where(mask, Rz)
-            return scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
+            return _away_from_mean(scaled, Rz, (p * Rz).sum(axis=-1, keepdims=True))
 
         return product
 
@@ -245,6 +245,9 @@ class SoftmaxCrossEntropy:
                 f"SoftmaxCrossEntropy: labels run from {low} to {high}, expected 0 to {M - 1}"
             )
         return z.reshape(-1, M), y.reshape(-1), mask
+
+
+_away_from_mean = fused(lambda p, R, mean: p * (R - mean), "pR = p * (R - mean)")
 
 
 def _softmax(z: Array) -> Array:

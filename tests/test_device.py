@@ -84,6 +84,43 @@ def test_nothing_crosses_the_border_when_a_preconditioner_is_applied(make, on_de
     assert counts.launches
 
 
+LAUNCHES = {             # a product with GGN, the same layer by layer, one with Hessian; CG beside
+    "autoencoder": (33, 52, 61),
+    "cnn": (79, 95, 105),
+    "lstm": (56, 61, 174),
+}
+"""Kernels. Less is better, and then the number here is to be lowered."""
+
+CG_LAUNCHES = 9
+"""Of an iteration beside the product: three inner products, one each of alpha, x and r, p; a look's
+sum, inner product and stack."""
+
+
+def test_a_product_launches_a_known_number_of_kernels(on_device):
+    d = on_device
+    found = []
+    for C in (
+        hf.GGN(d.lin, d.loss, d.y), hf.GGN(d.lin, d.loss, d.y, "layer"),
+        hf.Hessian(d.lin, d.loss, d.y),
+    ):  # fmt: skip
+        with counted() as counts:
+            C @ d.v
+        found.append(counts.launches)
+    assert tuple(found) == LAUNCHES[d.kind]
+
+
+def test_an_iteration_of_cg_launches_nine_kernels_beside_the_product(on_device):
+    d = on_device
+    G = hf.GGN(d.lin, d.loss, d.y)
+    launches = []
+    for iterations in (3, 4):
+        with counted() as counts:
+            hf.cg(G, d.v, M=lambda r: 1 * r, max_iters=iterations, stop=lambda *_: None)
+        launches.append(counts.launches)
+    look, application = 1, 1                                     # what a transfer is stacked of, M
+    assert launches[1] - launches[0] == LAUNCHES[d.kind][0] + CG_LAUNCHES + look + application
+
+
 # Solves ---------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, array_module, gemm
+from minihf.backend import Array, array_module, fused, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["rnn"]
@@ -65,8 +65,10 @@ class RNNOp(Recurrent):
         for t in range(T):
             Ra_t = Ra[t]
             if t > 0 or Rh0 is not None:
-                Ra_t += gemm(Rh[t], Wh, out=work)                      # (2)
-            xp.multiply(s[t], Ra_t, out=Rh[t + 1])                     # (3)
+                gemm(Rh[t], Wh, out=work)
+                _step_forward(s[t], Ra_t, work, Rh[t + 1])
+            else:
+                xp.multiply(s[t], Ra_t, out=Rh[t + 1])
         return Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
@@ -88,10 +90,10 @@ class RNNOp(Recurrent):
             ua_t, uh_t = ua[t], uh[t]
             if t == T - 1:
                 uh_t[...] = u[t]
+                xp.multiply(s[t], uh_t, out=ua_t)
             else:
-                gemm(ua[t + 1], Wh.T, out=uh_t)                        # (4)
-                uh_t += u[t]
-            xp.multiply(s[t], uh_t, out=ua_t)
+                gemm(ua[t + 1], Wh.T, out=uh_t)
+                _step_backward(s[t], u[t], uh_t, ua_t)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (6)
         return ua, uh
@@ -125,6 +127,21 @@ class RNNOp(Recurrent):
         ua, _ = self._pull(residuals, swap(u))
         return swap(residuals.z[:-1, :, :-1]), swap(ua)
 
+
+def _of_step_forward(s: Array, Ra: Array, work: Array, Rh: Array) -> None:
+    Ra += work                                                         # (2)
+    array_module(s).multiply(s, Ra, out=Rh)                            # (3)
+
+
+_step_forward = fused(_of_step_forward, "Ra = Ra + work; Rh = s * Ra")
+
+
+def _of_step_backward(s: Array, u: Array, uh: Array, ua: Array) -> None:
+    uh += u                                                            # (4)
+    array_module(s).multiply(s, uh, out=ua)
+
+
+_step_backward = fused(_of_step_backward, "uh = uh + u; ua = s * uh")
 
 _rnn = RNNOp()
 

@@ -22,7 +22,8 @@ import operator
 from collections.abc import Callable, Iterator
 from numbers import Number
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -66,6 +67,17 @@ class StrictArray:
 
     def __init__(self, memory: np.ndarray) -> None:
         self._memory = memory
+        if memory.base is None:
+            _owners.setdefault(id(memory), self)
+
+    @property
+    def base(self) -> StrictArray | None:
+        """The very array that this one is a view of, None if it has memory of its own."""
+        memory = self._memory.base
+        if not isinstance(memory, np.ndarray):
+            return None
+        owner = _owners.get(id(memory))
+        return owner if owner is not None and owner._memory is memory else StrictArray(memory)
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("implicit conversion of a device array to NumPy; use minihf.to_host")
@@ -120,6 +132,10 @@ class StrictArray:
         return f"StrictArray({self._memory!r})"
 
 
+_owners: WeakValueDictionary[int, StrictArray] = WeakValueDictionary()
+"""The arrays that are no views, by the id of their memory."""
+
+
 class Namespace:
     """NumPy's functions, taking and giving `StrictArray`; stands where ``import cupy`` would."""
 
@@ -146,12 +162,56 @@ class Namespace:
 
     array = asarray
 
+    def ElementwiseKernel(  # noqa: N802
+        self, in_params: str, out_params: str, operation: str, name: str = "", preamble: str = ""
+    ) -> ElementwiseKernel:
+        """Return a kernel, as CuPy's class of that name is one."""
+        return ElementwiseKernel(in_params, out_params, operation)
+
     def asnumpy(self, x: Any) -> np.ndarray:
         """Bring an array down: a copy."""
         return x._down().copy() if isinstance(x, StrictArray) else np.asarray(x)
 
 
 strict = Namespace("strict", np)
+
+
+class ElementwiseKernel:
+    """CuPy's type-generic elementwise kernel, for expressions that are C and Python alike.
+
+    Every parameter is a ``T name``, and T one floating type for all arrays in a call. Statements
+    are assignments, one after the other; `FUNCTIONS` has the functions.
+    """
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {
+        **{name: getattr(np, name) for name in ("exp", "log", "log1p", "sqrt", "tanh")},
+        **{"fabs": np.abs, "choose": np.where, "__builtins__": {}},
+    }
+
+    def __init__(self, in_params: str, out_params: str, operation: str) -> None:
+        self._inputs, self._outputs = (
+            [parameter.removeprefix("T ") for parameter in parameters.split(", ")]
+            for parameters in (in_params, out_params)
+        )
+        self._code = compile(operation.replace("; ", ";"), operation, "exec")
+
+    def __call__(self, *args: Any) -> Any:
+        memories = [_operand(x) for x in args]
+        arrays = [x for x in memories if isinstance(x, np.ndarray)]
+        dtypes = {x.dtype for x in arrays}
+        if len(dtypes) != 1 or arrays[0].dtype.kind != "f":
+            raise TypeError(f"a kernel takes arrays of one floating type, got {dtypes}")
+        record(launches=1)
+        values = dict(zip([*self._inputs, *self._outputs], memories, strict=False))
+        outputs = args[len(self._inputs) :]
+        if not outputs:
+            shape = np.broadcast_shapes(*(x.shape for x in arrays))
+            outputs = tuple(StrictArray(np.empty(shape, arrays[0].dtype)) for _ in self._outputs)
+        with np.errstate(all="ignore"):  # a device does not warn
+            exec(self._code, self.FUNCTIONS, values)
+        for name, output in zip(self._outputs, outputs, strict=True):
+            output._memory[...] = values[name]
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 # Crossing the border ------------------------------------------------------------------------
