@@ -16,7 +16,7 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -37,6 +37,7 @@ __all__ = [
     "fused",
     "gemm",
     "observe_gemms",
+    "prefetched",
     "read_only",
     "register",
     "shape_of",
@@ -192,6 +193,60 @@ def to_host(x: Any) -> Any:
     """Bring an array down to a `numpy.ndarray`: the only way down, and never implicit."""
     namespace = array_module(x)
     return np.asarray(x) if namespace is np else namespace.asnumpy(x)
+
+
+def prefetched(items: Iterable[Any]) -> Iterator[Any]:
+    """Upload what an iterator gives: arrays, in tuples or alone; what is no array stays as it is.
+
+    With CuPy an item travels while the one before it is worked on: from pinned memory, on a stream
+    of its own.
+    """
+    return _one_ahead(items) if device().backend == "cupy" else (_each(asarray, x) for x in items)
+
+
+def _each(function: Callable[[Any], Any], item: Any) -> Any:
+    if isinstance(item, tuple):
+        return tuple(_each(function, part) for part in item)
+    return function(item) if hasattr(item, "shape") else item
+
+
+def _one_ahead(items: Iterable[Any]) -> Iterator[Any]:
+    import cupy
+    import cupyx
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+
+    def depart(item: Any) -> tuple[Any, Any, list[Any]]:
+        """Begin to copy, and return the copy, the event of its end, and what must live till then.
+
+        The memory comes from the stream in use, whose work may still read what was there before.
+        """
+        stream.wait_event(cupy.cuda.get_current_stream().record())
+        pinned: list[Any] = []
+
+        def copy(x: Any) -> Any:
+            if isinstance(x, cupy.ndarray):
+                return x
+            pinned.append(cupyx.empty_pinned(x.shape, x.dtype))
+            pinned[-1][...] = x
+            there = cupy.empty(x.shape, x.dtype)
+            there.set(pinned[-1], stream=stream)
+            return there
+
+        return _each(copy, item), stream.record(), pinned
+
+    def arrive(copied: Any, event: Any, pinned: list[Any]) -> Iterator[Any]:
+        cupy.cuda.get_current_stream().wait_event(event)
+        yield copied
+        event.synchronize()  # pinned memory may go now
+
+    ahead = None
+    for item in items:
+        now, ahead = ahead, depart(item)
+        if now is not None:
+            yield from arrive(*now)
+    if ahead is not None:
+        yield from arrive(*ahead)
 
 
 def floats(*scalars: Any) -> tuple[float, ...]:

@@ -28,6 +28,7 @@ __all__ = [
     "chunks",
     "generator",
     "gradient",
+    "leaves_of",
     "n_cases",
     "objective",
     "resume",
@@ -53,10 +54,10 @@ def n_cases(batch: Any) -> int:
     if not (isinstance(batch, tuple) and (len(batch) == 2 or _is_noisy(batch))):
         found = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else type(batch).__name__
         raise ValueError(f"a batch is a tuple (x, y), got {found}")
-    for array in _leaves(batch):
+    for array in leaves_of(batch):
         if not hasattr(array, "shape"):
             raise ValueError(f"a batch holds arrays, got {type(array).__name__}")
-    sizes = {len(array) for array in _leaves(batch)}
+    sizes = {len(array) for array in leaves_of(batch)}
     if len(sizes) != 1:
         raise ValueError(f"the arrays of a batch have different numbers of cases: {sorted(sizes)}")
     (N,) = sizes
@@ -141,7 +142,8 @@ def _is_noisy(batch: Batch) -> bool:
     return len(batch) == 3 and isinstance(batch[2], Mapping)
 
 
-def _leaves(batch: Batch) -> list[Any]:
+def leaves_of(batch: Batch) -> list[Any]:
+    """Return all arrays of a batch."""
     leaves: list[Any] = []
     for part in batch:
         _map(leaves.append, part)

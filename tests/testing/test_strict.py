@@ -8,6 +8,7 @@ import pytest
 from minihf.testing import StrictArray, counted, strict
 
 HOST = np.arange(6.0).reshape(2, 3)
+KERNEL = strict.ElementwiseKernel("T x, T y", "T z", "z = x + y")
 
 
 @pytest.fixture
@@ -38,6 +39,9 @@ REFUSED = {
     "join with numbers": lambda x: strict.stack([x.sum(), 1.0]),
     "out=host": lambda x: strict.add(x, x, out=HOST.copy()),
     "strings": lambda x: strict.asarray(["a"]),
+    "a kernel of host": lambda x: KERNEL(x, HOST),
+    "a kernel of two types": lambda x: KERNEL(x, x.astype(np.float32)),
+    "a kernel of integers": lambda x: KERNEL(x.astype(int), 2),
     "hash": hash,
 }
 
