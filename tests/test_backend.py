@@ -106,6 +106,17 @@ def test_auto_takes_cupy_when_its_probe_comes_out_right(fake_cupy):
     assert "probe computed" in hf.device().reason
 
 
+def test_a_test_run_says_on_what_it_computes(pytestconfig, fake_cupy):
+    def header():
+        lines = pytestconfig.hook.pytest_report_header(config=pytestconfig, start_path=None)
+        return next(line for line in map(str, lines) if line.startswith("arrays: numpy, strict"))
+
+    fake_cupy(arange=no_driver)
+    assert "no GPU code is run: CuPy is installed but cannot compute: RuntimeError" in header()
+    fake_cupy(arange=strict.arange, matmul=strict.matmul, ndarray=StrictArray)
+    assert header().endswith(", cupy")
+
+
 # Moving
 
 

@@ -11,30 +11,6 @@ from minihf.curvature import Shifted
 from minihf.optim import ConjugateGradients, Jacobi, Kronecker, SquaredGradients
 from minihf.testing import counted
 
-N = 8
-
-
-def autoencoder(rng):
-    sizes = (12, 8, 3, 8, 12)
-    layers = [part for D, M in zip(sizes, sizes[1:], strict=False)
-              for part in (hf.Dense(D, M), hf.Sigmoid())]
-    x = rng.random((N, 12))
-    return hf.Sequential(*layers[:-1]), hf.SigmoidCrossEntropy(), x, x.astype(np.float32)
-
-
-def cnn(rng):
-    net = hf.Sequential(
-        hf.Conv2d(2, 4, 3, padding=1), hf.ReLU(), hf.MaxPool2d(2), hf.Conv2d(4, 4, 3, padding=1),
-        hf.Tanh(), hf.Flatten(), hf.Dense(64, 5),
-    )  # fmt: skip
-    return net, hf.SoftmaxCrossEntropy(), rng.standard_normal((N, 2, 8, 8)), rng.integers(5, size=N)
-
-
-def lstm(rng):
-    net = hf.Sequential(hf.LSTM(3, 4), hf.LastStep(), hf.Dense(4, 5))
-    return net, hf.SoftmaxCrossEntropy(), rng.standard_normal((N, 6, 3)), rng.integers(5, size=N)
-
-
 @pytest.fixture(autouse=True)
 def stand_in():
     hf.use("strict")
@@ -42,17 +18,14 @@ def stand_in():
     hf.use("numpy")
 
 
-@pytest.fixture(params=[autoencoder, cnn, lstm], ids=lambda make: make.__name__)
-def on_device(request, stand_in):
+@pytest.fixture
+def on_device(kind):
     """Give a network, its loss and a batch on the stand-in, linearised."""
-    rng = np.random.default_rng(0)
-    net, loss, x, y = request.param(rng)
-    batch = hf.asarray(x.astype(np.float32)), hf.asarray(y)
-    params = net.init(0)
+    batch, params = kind.batch(np.float32), kind.net.init(0)
+    v = np.random.default_rng(0).standard_normal(params.size).astype(np.float32)
     return SimpleNamespace(
-        kind=request.param.__name__, net=net, loss=loss, batch=batch, params=params,
-        lin=hf.linearize(net, params, batch[0]), y=batch[1],
-        v=hf.asarray(rng.standard_normal(params.size).astype(np.float32)),
+        kind=kind.name, net=kind.net, loss=kind.loss, batch=batch, params=params,
+        lin=hf.linearize(kind.net, params, batch[0]), y=batch[1], v=hf.asarray(v),
     )  # fmt: skip
 
 
