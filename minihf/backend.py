@@ -73,6 +73,11 @@ def use(backend: str = "auto") -> Device:
 
     Without a call, the environment variable ``MINIHF_BACKEND`` decides, else ``"auto"``.
 
+    With CuPy, matrix products of float32 are made in float32. ``CUPY_TF32=1`` in the environment,
+    CuPy's own switch, read at its first product, lets tensor cores make them in TF32, whose
+    numbers have ten bits after the point instead of 23: faster, and too coarse for CG to go on for
+    long. `device` then says so.
+
     Returns
     -------
     Device
@@ -98,7 +103,7 @@ def use(backend: str = "auto") -> Device:
         fault = _cupy_fault()
         if fault is not None:
             raise RuntimeError(f"backend 'cupy' cannot be used: {fault}")
-        _device = Device("cupy", "asked for; the probe computed on the GPU")
+        _device = Device("cupy", f"asked for; {_computed()}")
     elif backend in _names():
         _device = Device(backend, "asked for")
     else:
@@ -140,10 +145,16 @@ def _names() -> set[str]:
 def _best_device() -> Device:
     fault = _cupy_fault()
     if fault is None:
-        return Device("cupy", "the probe computed on the GPU")
+        return Device("cupy", _computed())
     if not fault.startswith("CuPy is not installed"):
         warnings.warn(f"minihf computes with NumPy: {fault}", RuntimeWarning, stacklevel=4)
     return Device("numpy", fault)
+
+
+def _computed() -> str:
+    """Say that the GPU computes, and how, where its float32 is not what the name says."""
+    tf32 = int(os.environ.get("CUPY_TF32", "0")) > 0  # as CuPy reads it, at its first product
+    return "the probe computed on the GPU" + (", float32 products in TF32 (CUPY_TF32)" * tf32)
 
 
 def _cupy_fault() -> str | None:
