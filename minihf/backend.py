@@ -251,13 +251,16 @@ def _one_ahead(items: Iterable[Any]) -> Iterator[Any]:
         yield copied
         event.synchronize()  # pinned memory may go now
 
-    ahead = None
-    for item in items:
-        now, ahead = ahead, depart(item)
-        if now is not None:
-            yield from arrive(*now)
-    if ahead is not None:
-        yield from arrive(*ahead)
+    ahead: list[Any] = []
+    try:
+        for item in items:
+            ahead.append(depart(item))
+            if len(ahead) > 1:
+                yield from arrive(*ahead.pop(0))
+        for last in ahead:
+            yield from arrive(*last)
+    finally:
+        stream.synchronize()  # who stops early leaves no copy under way into memory that is free
 
 
 def floats(*scalars: Any) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from minihf.curvature import Shifted
 from minihf.optim import ConjugateGradients, Jacobi, Kronecker, SquaredGradients
 from minihf.testing import counted
 
+
 @pytest.fixture(autouse=True)
 def stand_in():
     hf.use("strict")

@@ -3,8 +3,8 @@
 The rows `cupy` are what ``make test-gpu`` is for; they skip, with the reason, where CuPy cannot
 compute. The rows `strict` run the same comparisons on the stand-in, everywhere.
 
-On one of NumPy's and CuPy's rounding errors CG makes more of it, and so does what is made of CG: the
-systems here are damped well, so that it does not make much.
+Of a difference in rounding CG makes a larger one. The systems here are damped well, so that it does
+not become large.
 """
 
 import os
@@ -36,7 +36,7 @@ every_precision = pytest.mark.parametrize(
 
 @pytest.fixture(params=["strict", pytest.param("cupy", marks=pytest.mark.gpu)])
 def both(request):
-    """Give the function that computes on NumPy and on a device, and returns both dicts of arrays."""
+    """Give the function that computes on NumPy and on a device, and returns two dicts of arrays."""
     try:
         hf.use(request.param)
     except RuntimeError as fault:

@@ -77,7 +77,7 @@ def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
     A small one is its own only piece, and a loss that has looked at its targets knows them again.
     """
     N = n_cases(batch)
-    if N <= size:
+    if size >= N:
         yield batch, 1.0
         return
     for start in range(0, N, size):

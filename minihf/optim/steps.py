@@ -297,7 +297,6 @@ def _projected(
     directions: Sequence[Array], here: Outlook
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return D'g, D'(C + l2)D and D'(weight C + L)D on the host, in double precision."""
-
     k, sums = len(directions), [pairwise_sums([here.g], directions), here.C.gram(directions)]
     for block in here.blocks.values():
         parts = [direction[block.index] for direction in directions]

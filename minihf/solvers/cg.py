@@ -220,7 +220,8 @@ def cg(
         x, n_products = x0.copy(), 1
         r = b - apply_A(x)
         rr = xp.vdot(r, r)
-        quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, rr, xp.ones_like(rr))], b_norm)
+        start = _look(xp, x, b, r, rr, xp.ones_like(rr))
+        quadratics, residuals, fault = _scalars(xp, [start], b_norm)
         if fault is not None:
             return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
     if residuals[0] == 0:

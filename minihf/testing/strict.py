@@ -162,7 +162,7 @@ class Namespace:
 
     array = asarray
 
-    def ElementwiseKernel(  # noqa: N802
+    def ElementwiseKernel(
         self, in_params: str, out_params: str, operation: str, name: str = "", preamble: str = ""
     ) -> ElementwiseKernel:
         """Return a kernel, as CuPy's class of that name is one."""
@@ -237,18 +237,17 @@ class Function:
         return _raised(result) if kwargs.get("out") is None else kwargs["out"]
 
     def _record(self, args: list[Any], kwargs: dict[str, Any], result: Any) -> None:
+        """Count a call: what gives nothing new, a view or a dtype, launches nothing."""
         name, owner = self._function.__name__, getattr(self._function, "__self__", None)
+        given = [x for x in (owner, *args) if isinstance(x, np.ndarray)]
         if name in COMES_DOWN:
-            record(downloads=1, downloaded=owner.nbytes, synchronisations=1)
+            record(downloads=1, downloaded=given[0].nbytes, synchronisations=1)
             return
         results = result if isinstance(result, list | tuple) else [result]
         made = [x for x in results if isinstance(x, np.ndarray | np.generic)]
-        if kwargs.get("out") is None and name not in ALLOCATES:
-            given = [x for x in (owner, *args) if isinstance(x, np.ndarray)]
-            made = [x for x in made if not any(np.may_share_memory(x, it) for it in given)]
-            launched = result is None or bool(made)
-        else:
-            launched = name not in ALLOCATES
+        new = [x for x in made if not any(np.may_share_memory(x, it) for it in given)]
+        written = result is None or kwargs.get("out") is not None
+        launched = name not in ALLOCATES and (written or bool(new))
         record(launches=launched, synchronisations=name in WAITS)
 
 

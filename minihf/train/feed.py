@@ -1,8 +1,8 @@
 """From a data set to batches: uploaded once, checked once, drawn in an order that the seed decides.
 
-On a device, data of up to `RESIDENT` bytes stay there from the beginning, and all that goes up later
-is the order of the cases, once an epoch. Of larger data a batch goes up for each update, while the
-update before it is at work.
+On a device, data of up to `RESIDENT` bytes stay there from the beginning, and all that goes up
+later is the order of the cases, once an epoch. Of larger data a batch goes up for each update,
+while the update before it is at work.
 
 Called by `minihf.fit`.
 """

@@ -35,7 +35,7 @@ def problem():
 
 @pytest.fixture(scope="session")
 def dense():
-    """Give the function that writes objective, gradient and Gauss-Newton matrix down: on the host."""
+    """Give the function that writes objective, gradient and Gauss-Newton matrix on the host."""
 
     def values(problem, batch=None, params=None, l2=0.0, curvature=hf.GGN):
         params = params or problem.params

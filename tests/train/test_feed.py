@@ -3,6 +3,7 @@
 import sys
 import types
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def cost(fit):
             with counted() as counts:
                 fit(updates=updates, looks=0, **arguments)
             totals.append(np.array(amounts(counts)))
-        return [tuple(map(int, b - a)) for a, b in zip(totals, totals[1:], strict=False)]
+        return [tuple(map(int, b - a)) for a, b in pairwise(totals)]
 
     return of_updates
 
@@ -105,8 +106,7 @@ def test_large_data_are_looked_at_chunk_by_chunk(task, fit, too_large, monkeypat
 
 
 def test_large_data_that_hold_nan_are_refused_on_the_host(task, fit, too_large):
-    x, y = task.data
-    x[7, 0] = np.nan
+    task.x[7, 0] = np.nan
     with counted() as counts, pytest.raises(ValueError, match=r"x_train holds NaN .* in case 7"):
         fit(updates=1, batch_size=SIZE)
     assert counts == Counts()
@@ -152,6 +152,9 @@ def diary(monkeypatch):
         def wait_event(self, event):
             lines.append(f"{self.name} wait for {event.of}")
 
+        def synchronize(self):
+            lines.append(f"host waits for {self.name}")
+
     class Copied(StrictArray):
         def set(self, source, stream):
             assert source.flags.owndata
@@ -178,10 +181,19 @@ def test_with_cupy_the_next_item_travels_while_this_one_is_worked_on(diary):
         "copies wait for computations 2", "copies copy 2",
         "computations wait for copies 1", "work on 1", "host waits for copies 1",
         "computations wait for copies 2", "work on 2", "host waits for copies 2",
+        "host waits for copies",
     ]  # fmt: skip
+
+
+def test_with_cupy_who_stops_early_leaves_no_copy_under_way(diary):
+    items = prefetched(np.full(2, number) for number in (1.0, 2.0, 3.0))
+    next(items)
+    items.close()
+    assert diary[-2:] == ["computations wait for copies 1", "host waits for copies"]
 
 
 def test_with_cupy_what_is_there_already_is_not_copied(diary):
     there = strict.asarray(np.zeros(2))
-    assert [item for item, in prefetched([(there,)])][0] is there
+    ((same,),) = prefetched([(there,)])
+    assert same is there
     assert not [line for line in diary if " copy " in line]
