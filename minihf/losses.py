@@ -17,6 +17,9 @@ Sequences of different lengths are padded to (N, T, ...), and y = (targets, mask
 of True or 1 where a step counts. Masked steps, whatever stands there, give exactly 0 in `value`,
 `grad`, `hvp` and `sample`; N stays the number of cases, never of steps.
 
+Targets that do not fit are refused. On a device, where a look at their values waits, each array is
+looked at once: do not write into it later.
+
 N. N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent",
 Neural Computation 14 (2002). Called by curvature and the optimizers.
 """

@@ -114,10 +114,10 @@ class LSTMOp(Recurrent):
             Ra_t, Rc_t, Rh_t = Ra[t], Rc[t + 1], Rh[t + 1]
             if t > 0 or Rh0 is not None:
                 gemm(Rh[t], Wh, out=work)
-                _gates_forward(s[t], Ra_t, work)
+                _gates_forward(s[t], Ra_t, work)                       # (4)
             else:
                 xp.multiply(s[t], Ra_t, out=work)
-            _cell_forward(f[t], Rc[t], w_i, w_f, w_g, w_o, k[t], Rc_t, Rh_t)
+            _cell_forward(f[t], Rc[t], w_i, w_f, w_g, w_o, k[t], Rc_t, Rh_t)       # (6), (7)
         return Ra, Rc, Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
@@ -149,10 +149,10 @@ class LSTMOp(Recurrent):
                 xp.multiply(k[t], uh_t, out=uc_t)
             else:
                 gemm(ua[t + 1], Wh.T, out=uh_t)
-                _cell_backward(u[t], k[t], f[t + 1], uc[t + 1], uh_t, uc_t, work)
+                _cell_backward(u[t], k[t], f[t + 1], uc[t + 1], uh_t, uc_t, work)  # (8)
             if c_source is not None:
                 uc_t += c_source[t]                                    # (11)
-            _gates_backward(*_four(s[t]), uc_t, uh_t, *_four(ua_t))
+            _gates_backward(*_four(s[t]), uc_t, uh_t, *_four(ua_t))    # (9)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (12)
         return ua, uh, uc
@@ -201,6 +201,9 @@ class LSTMOp(Recurrent):
         """a = [x_t, h_{t-1}] (N, T, D + H),  s = ua (N, T, 4H)."""
         ua, _, _ = self._pull(residuals, swap(u))
         return swap(residuals.z[:-1, :, :-1]), swap(ua)
+
+
+# The lines of a step: for NumPy, and below them, for a device, as the expression of one kernel.
 
 
 def _of_gates_forward(s: Array, Ra: Array, work: Array) -> None:

@@ -66,7 +66,7 @@ class RNNOp(Recurrent):
             Ra_t = Ra[t]
             if t > 0 or Rh0 is not None:
                 gemm(Rh[t], Wh, out=work)
-                _step_forward(s[t], Ra_t, work, Rh[t + 1])
+                _step_forward(s[t], Ra_t, work, Rh[t + 1])             # (2), (3)
             else:
                 xp.multiply(s[t], Ra_t, out=Rh[t + 1])
         return Rh
@@ -93,7 +93,7 @@ class RNNOp(Recurrent):
                 xp.multiply(s[t], uh_t, out=ua_t)
             else:
                 gemm(ua[t + 1], Wh.T, out=uh_t)
-                _step_backward(s[t], u[t], uh_t, ua_t)
+                _step_backward(s[t], u[t], uh_t, ua_t)                 # (4)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (6)
         return ua, uh
