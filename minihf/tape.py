@@ -22,14 +22,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from minihf.backend import Array, array_module, described, read_only
 from minihf.params import Params, Scope
 from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
+from minihf.walk import Stretch, leading_to
 
-__all__ = ["Factors", "Linearization", "Route", "linearize"]
+__all__ = ["Factors", "Linearization", "linearize"]
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,6 @@ class Factors:
     join: Callable[[Sequence[Array]], Array]
 
 
-Route: TypeAlias = list[tuple[Node, tuple[bool, ...]]]
-"""The nodes that a block's products walk along, with `needs`: which inputs depend on the block."""
-
-
 class Linearization:
     """A network at one point, ready to be multiplied with: what `linearize` returns.
 
@@ -82,14 +79,13 @@ class Linearization:
         self._leaves = {name: traced.index for name, traced in leaves.items()}
         self._tapped = {name: traced.index for name, traced in tape.taps.items()}
         self._end = output.index if isinstance(output, Traced) else -1
+        self._ends = {self._end, *self._tapped.values()}
         self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
-        self._routes: dict[tuple[str, ...], Route] = {}
-        self._useful = self._leading_to({self._end, *self._tapped.values()})
-        inputs = Counter(
-            i for node in self._tape if node.output in self._useful for i in node.inputs
-        )
+        self._stretches: dict[tuple[str, ...], Stretch] = {}
+        useful = leading_to(self._tape, self._ends)
+        inputs = Counter(i for node in self._tape if node.output in useful for i in node.inputs)
         self._uses = {name: inputs[leaf] for name, leaf in self._leaves.items()}
 
     # Public products
@@ -112,7 +108,7 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("jvp", v, (block.size,), _per_parameter(block))
-        R = self._push(block, v)
+        R = self._stretch(block).push(self._spread(block, v))
         dtype = self._xp.result_type(v.dtype, self.output.dtype)
 
         def at(index: int, like: Array) -> Array:
@@ -148,7 +144,7 @@ class Linearization:
         block = self._own(block)
         flat = self._empty(block, self.params.dtype if u is None else u.dtype)
         into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
-        U = self._pull(block, self._seed("vjp", u, taps or {}), into=into)
+        U = self._stretch(block).pull(self._seed("vjp", u, taps or {}), into=into)
         return self._gather(block, U, flat)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
@@ -189,14 +185,10 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("hvp", v, (block.size,), _per_parameter(block))
-        R = self._push(block, v)
+        stretch = self._stretch(block)
+        R = stretch.push(self._spread(block, v), keep=True)
         RU = {self._end: H_L(R[self._end])} if self._end in R else {}
-        for node, needs in reversed(self._route(block)):
-            u, Ru = cotangents.get(node.output), RU.pop(node.output, None)
-            if u is None:
-                continue
-            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
-            _collect(RU, node, needs, node.op.rvjp(node.residuals, Rinputs, u, Ru, needs))
+        RU = stretch.rpull(RU, R, cotangents)
         return self._gather(block, RU, self._empty(block, v.dtype))
 
     def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
@@ -205,7 +197,7 @@ class Linearization:
         Those of the parameters are not computed: half the products of a `vjp`.
         """
         kept: dict[int, Array] = {}
-        self._pull(self._whole, self._seed("backward", u, taps or {}), kept)
+        self._stretch(self._whole).pull(self._seed("backward", u, taps or {}), kept)
         return kept
 
     def factors(self, u: Array) -> list[Factors]:
@@ -230,7 +222,7 @@ class Linearization:
         An input that is no parameter itself has None for a name.
         """
         name_of = {index: name for name, index in self._leaves.items()}
-        useful = self._leading_to({self._end})
+        useful = leading_to(self._tape, {self._end})
         return [
             (node, tuple(None if i is None else name_of.get(i) for i in node.inputs))
             for node in self._tape
@@ -241,42 +233,10 @@ class Linearization:
         """Return how many ops on the way to the output take the parameter `name` itself."""
         return self._uses[name]
 
-    # The three walks
+    # From blocks to values, and back
 
-    def _push(self, block: Block, v: Array) -> dict[int, Array]:
-        """Forward: the tangent of every value the block can reach, by index."""
-        R = {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
-        for node, _ in self._route(block):
-            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
-            R[node.output] = node.op.rop(node.residuals, *Rinputs)
-        return R
-
-    def _pull(
-        self,
-        block: Block,
-        U: dict[int, Array],
-        kept: dict[int, Array] | None = None,
-        into: Mapping[int, Array] | None = None,
-    ) -> dict[int, Array]:
-        """Backward: the cotangents of the leaves, by index; or of all else, into `kept`."""
-        leaves = set(self._leaves.values())
-        for node, needs in reversed(self._route(block)):
-            u = U.pop(node.output, None)
-            if u is None:
-                continue
-            if kept is not None:
-                kept[node.output] = u
-                needs = tuple(
-                    needed and i not in leaves for needed, i in zip(needs, node.inputs, strict=True)
-                )
-                if not any(needs):
-                    continue
-            if into and node.op.writes_into:
-                out = [into.get(-1 if i is None else i) for i in node.inputs]
-                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs, out))
-            else:
-                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs))
-        return U
+    def _spread(self, block: Block, v: Array) -> dict[int, Array]:
+        return {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
 
     def _empty(self, block: Block, dtype: Any) -> Array:
         return self._xp.empty(block.size, dtype=self._xp.result_type(dtype, self.params.dtype))
@@ -320,26 +280,13 @@ class Linearization:
                 )
         return block
 
-    def _route(self, block: Block) -> Route:
-        """Find the nodes between the block's parameters and the output or a tap, once."""
+    def _stretch(self, block: Block) -> Stretch:
+        """Find the way from the block's parameters to the output and the taps, once."""
         names = tuple(piece.name for piece in block.pieces)
-        if names not in self._routes:
-            live = {self._leaves[name] for name in names}
-            route = []
-            for node in self._tape:
-                needs = tuple(i in live for i in node.inputs)
-                if any(needs) and node.output in self._useful:
-                    live.add(node.output)
-                    route.append((node, needs))
-            self._routes[names] = route
-        return self._routes[names]
-
-    def _leading_to(self, ends: set[int]) -> set[int]:
-        useful = set(ends)
-        for node in reversed(self._tape):
-            if node.output in useful:
-                useful.update(i for i in node.inputs if i is not None)
-        return useful
+        if names not in self._stretches:
+            leaves = [self._leaves[name] for name in names]
+            self._stretches[names] = Stretch(self._tape, leaves, self._ends)
+        return self._stretches[names]
 
     # Checks
 
@@ -419,20 +366,6 @@ def linearize(
 
 def _per_parameter(block: Block) -> str:
     return f"one number per parameter of block {block.name!r}"
-
-
-def _collect(
-    U: dict[int, Array], node: Node, needs: Sequence[bool], cotangents: Sequence[Array | None]
-) -> None:
-    """Add the cotangents of a node's inputs to what other uses of the same values gave."""
-    if not isinstance(cotangents, tuple) or len(cotangents) != len(node.inputs):
-        raise TypeError(
-            f"op {type(node.op).__name__}: vjp and rvjp must return a tuple of "
-            f"{len(node.inputs)} cotangents, one per input"
-        )
-    for i, needed, cotangent in zip(node.inputs, needs, cotangents, strict=True):
-        if needed and i is not None and cotangent is not None:
-            U[i] = U[i] + cotangent if i in U else cotangent
 
 
 def _fresh(x: Array) -> Array:
