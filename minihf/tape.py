@@ -19,10 +19,10 @@ B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computatio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from minihf.backend import Array, array_module, described, read_only
 from minihf.params import Params, Scope
@@ -30,7 +30,7 @@ from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
 from minihf.walk import Stretch, leading_to
 
-__all__ = ["Factors", "Linearization", "linearize"]
+__all__ = ["Factors", "Linearization", "Use", "linearize"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ class Factors:
     join: Callable[[Sequence[Array]], Array]
 
 
+class Use(NamedTuple):
+    """An op that states its factors, and the parameters that are its weights and its bias."""
+
+    node: Node
+    weights: tuple[str, ...]
+    bias: str | None
+
+
 class Linearization:
     """A network at one point, ready to be multiplied with: what `linearize` returns.
 
@@ -68,6 +76,8 @@ class Linearization:
         The hidden values that the network marked with `tap`; likewise.
     params : Params
         A copy of the parameters it was made at, not to be written into either.
+    end : int
+        The output's index among the values on the tape.
     """
 
     def __init__(
@@ -78,12 +88,12 @@ class Linearization:
         self._tape = tape.nodes
         self._leaves = {name: traced.index for name, traced in leaves.items()}
         self._tapped = {name: traced.index for name, traced in tape.taps.items()}
-        self._end = output.index if isinstance(output, Traced) else -1
-        self._ends = {self._end, *self._tapped.values()}
+        self.end = output.index if isinstance(output, Traced) else -1
+        self._ends = {self.end, *self._tapped.values()}
         self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
-        self._stretches: dict[tuple[str, ...], Stretch] = {}
+        self._stretches: dict[tuple[tuple[str, ...], int | None], Stretch] = {}
         useful = leading_to(self._tape, self._ends)
         inputs = Counter(i for node in self._tape if node.output in useful for i in node.inputs)
         self._uses = {name: inputs[leaf] for name, leaf in self._leaves.items()}
@@ -108,13 +118,13 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("jvp", v, (block.size,), _per_parameter(block))
-        R = self._stretch(block).push(self._spread(block, v))
+        R = self._way(block).push(self._spread(block, v))
         dtype = self._xp.result_type(v.dtype, self.output.dtype)
 
         def at(index: int, like: Array) -> Array:
             return _fresh(R[index]) if index in R else self._xp.zeros(like.shape, dtype=dtype)
 
-        Routput = at(self._end, self.output)
+        Routput = at(self.end, self.output)
         if not taps:
             return Routput
         own = {name: at(i, self.taps[name]).copy() for name, i in self._tapped.items()}
@@ -142,10 +152,18 @@ class Linearization:
         array, shape (n,), or (block.size,) with a block
         """
         block = self._own(block)
-        flat = self._empty(block, self.params.dtype if u is None else u.dtype)
-        into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
-        U = self._stretch(block).pull(self._seed("vjp", u, taps or {}), into=into)
-        return self._gather(block, U, flat)
+        dtype = self.params.dtype if u is None else u.dtype
+        return self._pulled(self._way(block), self._seed("vjp", u, taps or {}), block, dtype)
+
+    def jvp_to(self, boundary: Node, v: Array, block: Block) -> Array:
+        """Push a block's tangent forward as far as the output of a node, and no farther."""
+        R = self.stretch(block.names, boundary.output).push(self._spread(block, v))
+        return R[boundary.output]
+
+    def vjp_from(self, boundary: Node, u: Array, block: Block) -> Array:
+        """Pull a cotangent back from the output of a node to a block: what `jvp_to` undoes."""
+        way = self.stretch(block.names, boundary.output)
+        return self._pulled(way, {boundary.output: u}, block, u.dtype)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
         """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
@@ -185,19 +203,26 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("hvp", v, (block.size,), _per_parameter(block))
-        stretch = self._stretch(block)
+        stretch = self._way(block)
         R = stretch.push(self._spread(block, v), keep=True)
-        RU = {self._end: H_L(R[self._end])} if self._end in R else {}
+        RU = {self.end: H_L(R[self.end])} if self.end in R else {}
         RU = stretch.rpull(RU, R, cotangents)
         return self._gather(block, RU, self._empty(block, v.dtype))
 
-    def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
+    def backward(
+        self,
+        u: Array,
+        taps: Mapping[str, Array] | None = None,
+        names: Iterable[str] | None = None,
+    ) -> dict[int, Array]:
         """Back-propagate and keep the cotangent of every op's output, by its index.
 
-        Those of the parameters are not computed: half the products of a `vjp`.
+        Those of the parameters are not computed: half the products of a `vjp`. With `names` the
+        walk ends at the ops that take these parameters.
         """
         kept: dict[int, Array] = {}
-        self._stretch(self._whole).pull(self._seed("backward", u, taps or {}), kept)
+        way = self.stretch(self.params.names if names is None else names)
+        way.pull(self._seed("backward", u, taps or {}), kept)
         return kept
 
     def factors(self, u: Array) -> list[Factors]:
@@ -205,15 +230,25 @@ class Linearization:
 
         Only uses in which every weight is a parameter itself, not a value computed from some.
         """
-        kept = self.backward(u)
-        found = []
-        for node, names in self.nodes():
-            weights = tuple(names[i] for i in node.op.weight_inputs)
-            if weights and None not in weights and node.output in kept:
-                bias = None if node.op.bias_input is None else names[node.op.bias_input]
+        kept, found = self.backward(u), []
+        for node, weights, bias in self.uses():
+            if node.output in kept:
                 a, s = node.op.factors(node.residuals, kept[node.output])
                 split, join = (partial(f, node.residuals) for f in (node.op.split, node.op.join))
                 found.append(Factors(weights, bias, a, s, split, join))
+        return found
+
+    def uses(self) -> list[Use]:
+        """Return the uses of weights by ops that state their factors, on the way to the output.
+
+        Only those in which every weight is a parameter itself, not a value computed from some.
+        """
+        found = []
+        for node, names in self.nodes():
+            weights = tuple(names[i] for i in node.op.weight_inputs)
+            if weights and None not in weights:
+                bias = None if node.op.bias_input is None else names[node.op.bias_input]
+                found.append(Use(node, weights, bias))
         return found
 
     def nodes(self) -> list[tuple[Node, tuple[str | None, ...]]]:
@@ -222,7 +257,7 @@ class Linearization:
         An input that is no parameter itself has None for a name.
         """
         name_of = {index: name for name, index in self._leaves.items()}
-        useful = leading_to(self._tape, {self._end})
+        useful = leading_to(self._tape, {self.end})
         return [
             (node, tuple(None if i is None else name_of.get(i) for i in node.inputs))
             for node in self._tape
@@ -237,6 +272,11 @@ class Linearization:
 
     def _spread(self, block: Block, v: Array) -> dict[int, Array]:
         return {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
+
+    def _pulled(self, way: Stretch, U: dict[int, Array], block: Block, dtype: Any) -> Array:
+        flat = self._empty(block, dtype)
+        into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
+        return self._gather(block, way.pull(U, into=into), flat)
 
     def _empty(self, block: Block, dtype: Any) -> Array:
         return self._xp.empty(block.size, dtype=self._xp.result_type(dtype, self.params.dtype))
@@ -280,13 +320,21 @@ class Linearization:
                 )
         return block
 
-    def _stretch(self, block: Block) -> Stretch:
-        """Find the way from the block's parameters to the output and the taps, once."""
-        names = tuple(piece.name for piece in block.pieces)
-        if names not in self._stretches:
-            leaves = [self._leaves[name] for name in names]
-            self._stretches[names] = Stretch(self._tape, leaves, self._ends)
-        return self._stretches[names]
+    def stretch(self, names: Iterable[str], to: int | None = None) -> Stretch:
+        """Find the way from parameters to the output and the taps, or to one value, once."""
+        key = tuple(names), to
+        if key not in self._stretches:
+            leaves = [self._leaves[name] for name in key[0]]
+            ends = self._ends if to is None else {to}
+            self._stretches[key] = Stretch(self._tape, leaves, ends)
+        return self._stretches[key]
+
+    def after(self, boundary: Node) -> Stretch:
+        """Find the way from the output of a node to the output."""
+        return Stretch(self._tape, {boundary.output}, {self.end})
+
+    def _way(self, block: Block) -> Stretch:
+        return self.stretch(block.names)
 
     # Checks
 
@@ -294,7 +342,7 @@ class Linearization:
         U: dict[int, Array] = {}
         if u is not None:
             self._must_fit(product, u, self.output.shape, "the shape of the output")
-            U[self._end] = u
+            U[self.end] = u
         for name, cotangent in taps.items():
             if name not in self._tapped:
                 raise KeyError(f"no tap {name!r}; there are: {', '.join(self._tapped) or 'none'}")

@@ -63,6 +63,20 @@ class Stretch:
             for node, needs in found
         ]  # fmt: skip
 
+    def boundaries(self) -> list[Node]:
+        """Return the nodes through whose output everything goes, in order.
+
+        What the sources do to the ends, they do by way of each of these values.
+        """
+        found: list[Node] = []
+        open_ = set(self.sources)
+        for step in self.steps:
+            open_.add(step.node.output)
+            open_ -= set(step.done)
+            if open_ == {step.node.output}:
+                found.append(step.node)
+        return found
+
     def push(self, R: Values, keep: bool = False) -> Values:
         """Walk forward from the sources' tangents: those of the ends are added, with `keep` all."""
         for step in self.steps:

@@ -146,9 +146,10 @@ class Turn:
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
         """Solve (weight [C]_b + (lam_b + l2) I) d_b = -g_b for each block b of the group."""
         opt, solves, reports = self.opt, {}, {}
-        damped = C
         if opt.structural is not None:
             damped = opt.structural(C, max(lam.values()))  # they are all equal
+        else:
+            damped = C.planned(getattr(opt.solver, "products", 0), self.group)
         for name in self.group:
             began, block = perf_counter(), C.partition[name]
             previous = None if solution is None else solution[block.index]
