@@ -17,6 +17,7 @@ from minihf.backend import Array, array_module, gemm
 from minihf.curvature.jacobian import jacobian
 from minihf.curvature.operator import CurvatureOperator, pairwise_sums
 from minihf.curvature.plan import MEMORY, Plan
+from minihf.parallel import each
 from minihf.partition import Block
 from minihf.tape import Linearization
 
@@ -123,7 +124,7 @@ class GGN(CurvatureOperator):
 
     def gram(self, vectors: Sequence[Array]) -> Array:
         """Return v_i' G v_j = (J v_i)' H_L (J v_j) for the whole G: k tangents forward."""
-        R = [self.lin.jvp(v) for v in vectors]
+        R = each(self.lin.jvp, vectors)
         HR = [self._H_L(Rz) for Rz in R]
         return pairwise_sums(R, HR)
 

@@ -155,6 +155,26 @@ def test_shared_weights_and_branches_are_no_boundaries():
     assert relative_error(G.planned(MANY) @ v, G @ v) <= EXACT
 
 
+def test_a_value_whose_rows_are_no_cases_is_no_boundary():
+    """Positions folded into the first axis, as a function of one's own may do."""
+    def net(params, x):
+        N, P, D = x.shape
+        h = ops.tanh(ops.dense(ops.reshape(x, (N * P, D)), params["V"]))
+        return ops.dense(ops.tanh(ops.dense(ops.reshape(h, (N, P * 4)), params["U"])), params["W"])
+
+    rng = np.random.default_rng(0)
+    params = hf.Params.from_dict(
+        {name: rng.standard_normal(shape) for name, shape in
+         {"V": (30, 4), "U": (8, 90), "W": (90, 2)}.items()}
+    )  # fmt: skip
+    lin = hf.linearize(net, params, hf.asarray(rng.standard_normal((9, 2, 30))))
+    G = hf.GGN(lin, hf.SquaredError(), hf.asarray(rng.standard_normal((9, 2))), "param")
+    planned = G.planned(MANY)
+    (choice, *_), v = planned.plan.choices.values(), vector(G)
+    assert (choice.way, choice.boundary.shape) == ("outputs", (9, 8))
+    assert relative_error(planned @ v, G @ v) <= EXACT
+
+
 def test_factors_keep_within_the_memory_that_is_given():
     G = operator(*NETWORKS["lstm"], N=20)
     whole = G.planned(MANY, memory=2**20).plan
