@@ -11,6 +11,8 @@ from minihf.curvature import Shifted
 from minihf.optim import ConjugateGradients, Jacobi, Kronecker, SquaredGradients
 from minihf.testing import counted
 
+N = 8                                        # cases
+
 
 @pytest.fixture(autouse=True)
 def stand_in():
@@ -127,6 +129,11 @@ def step(opt, d, state, batch):
     return counts, state, report
 
 
+def takes_short_ways(planned):
+    """Tell whether it is asked if cases mix: with one draw, and one look at what comes of it."""
+    return any(not choice.way.startswith("walk") for choice in planned.plan.choices.values())
+
+
 def new_batch(d):
     return tuple(part.copy() for part in d.batch)
 
@@ -152,8 +159,23 @@ def test_an_update_with_cg_waits_at_its_looks_beside(on_device):
     counts, _, report = step(opt, d, opt.init(d.params), new_batch(d))
     assert report.iterations == 8
     tries = 1 - round(np.log2(report.step_length))
-    waits = 1 + 1 + 1 + (1 + 8 // check_every) + 1 + 1 + tries + 1
-    assert counts.crossings == (0, waits, waits)
+    part = hf.linearize(d.net, d.params, d.batch[0][: N // 4])
+    planned = hf.GGN(part, d.loss, d.y[: N // 4]).planned(solver.products)
+    waits = 1 + 1 + 1 + takes_short_ways(planned) + (1 + 8 // check_every) + 1 + 1 + tries + 1
+    assert counts.crossings == (takes_short_ways(planned), waits, waits)
+
+
+def test_blocks_are_planned_for_with_one_draw_and_one_look_at_most(on_device):
+    """Whether cases mix decides on short ways through blocks: `minihf.curvature.plan`."""
+    d = on_device
+    G = hf.GGN(d.lin, d.loss, d.y, "layer")
+    with counted() as counts:
+        planned = G.planned(1000)
+    assert counts.crossings == (takes_short_ways(planned),) * 3
+    with counted() as counts:
+        for name, block in planned.partition.items():
+            planned.block(name) @ d.v[block.index]
+    assert counts.crossings == (0, 0, 0)
 
 
 @pytest.mark.parametrize("opt", [hf.SGD(0.01), hf.Adam()], ids=lambda opt: type(opt).__name__)

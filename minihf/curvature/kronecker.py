@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import Array, array_module, floats, gemm
+from minihf.parallel import each
 from minihf.partition import Block, Piece
 from minihf.tape import Factors, Linearization
 
@@ -166,14 +167,21 @@ class KroneckerFactors:
         definite in floating point, too, as CG needs it. Where `lam` is zero, or too small for the
         dtype, the factors are damped by as much as rounding may have taken from their eigenvalues.
         """
-        A, S, traces = {}, {}, self._traces()
-        for name in self.stacks:
+        traces = self._traces()
+
+        def inverses(name: str) -> tuple[Array, Array]:
             root = math.sqrt(lam if isinstance(lam, int | float) else lam[name])
             of_A, of_S = traces["A", name], traces["S", name]
             pi = _balance(of_A / len(self.A[name]), of_S / len(self.S[name]))
-            A[name] = _inverse(self.A[name], of_A, pi * root)
-            S[name] = _inverse(self.S[name], of_S, root / pi)
-        return replace(self, A=A, S=S)
+            A = _inverse(self.A[name], of_A, pi * root)
+            return A, _inverse(self.S[name], of_S, root / pi)
+
+        both = dict(zip(self.stacks, each(inverses, self.stacks), strict=True))
+        return replace(
+            self,
+            A={name: A for name, (A, _) in both.items()},
+            S={name: S for name, (_, S) in both.items()},
+        )
 
     def _traces(self) -> dict[tuple[str, str], float]:
         """Bring down the trace of every factor, in one transfer."""
