@@ -39,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, TypeAlias
 
 from minihf.backend import Array, add_gemm, add_into, array_module, gemm
@@ -112,17 +113,26 @@ class Conv2dOp(Op):
             Rub = Ru.sum(axis=0).sum(axis=(1, 2))
         return Rux, RuW, Rub
 
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """One matrix product for x, one for W, and the columns: filled, and read again."""
+        x, W, _ = residuals
+        columns = len(x) * prod(self._windows(x.shape, W).count) * W[0].size
+        return 2 * sum(taken[:2]) * columns * len(W), 4 * sum(taken[:2]) * columns
+
     weight_inputs, bias_input = (1,), 2
 
-    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = cols(x) (N, OH OW, KH KW C),  s = u (N, OH OW, F). Here cols(x) is whole.
+    def activations(self, residuals: Any) -> Array:
+        """a = cols(x) (N, OH OW, KH KW C). Here cols(x) is whole.
 
         That is N OH OW KH KW C numbers at once, KH KW / stride^2 times the images.
         """
         x, W, cols = residuals
-        N, F = x.shape[0], len(W)
         a = x.columns() if cols is None else cols
-        return a.reshape(N, -1, W[0].size), channels_last(u).reshape(N, -1, F)
+        return a.reshape(len(x), -1, W[0].size)
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """s = u (N, OH OW, F)."""
+        return channels_last(u).reshape(len(u), -1, u.shape[1])
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """The matrix has a row for each row, column and channel of the filters."""

@@ -13,13 +13,15 @@ Called by every optimizer and by `minihf.train`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minihf.backend import Array, array_module
+from minihf.parallel import each, workers
 from minihf.params import Params
 from minihf.tape import linearize
 
@@ -28,6 +30,7 @@ __all__ = [
     "chunks",
     "generator",
     "gradient",
+    "leaves_of",
     "n_cases",
     "objective",
     "resume",
@@ -53,10 +56,10 @@ def n_cases(batch: Any) -> int:
     if not (isinstance(batch, tuple) and (len(batch) == 2 or _is_noisy(batch))):
         found = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else type(batch).__name__
         raise ValueError(f"a batch is a tuple (x, y), got {found}")
-    for array in _leaves(batch):
+    for array in leaves_of(batch):
         if not hasattr(array, "shape"):
             raise ValueError(f"a batch holds arrays, got {type(array).__name__}")
-    sizes = {len(array) for array in _leaves(batch)}
+    sizes = {len(array) for array in leaves_of(batch)}
     if len(sizes) != 1:
         raise ValueError(f"the arrays of a batch have different numbers of cases: {sorted(sizes)}")
     (N,) = sizes
@@ -71,8 +74,14 @@ def rows(batch: Batch, index: Any) -> Batch:
 
 
 def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
-    """Cut a batch into consecutive pieces; with each, its share of the cases."""
+    """Cut a batch into consecutive pieces; with each, its share of the cases.
+
+    A small one is its own only piece, and a loss that has looked at its targets knows them again.
+    """
     N = n_cases(batch)
+    if size >= N:
+        yield batch, 1.0
+        return
     for start in range(0, N, size):
         stop = min(start + size, N)
         yield rows(batch, slice(start, stop)), (stop - start) / N
@@ -111,9 +120,15 @@ def objective(
 ) -> Array:
     """Return the mean loss plus l2/2 |theta|^2, an array without axes. One forward pass."""
     total = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
-    for (x, y, *noise), share in chunks(batch):
+
+    def of_chunk(piece: tuple[Batch, float]) -> Array:
+        (x, y, *noise), share = piece
         here = params.with_noise(*noise) if noise else params
-        total = total + share * loss.value(net(here, x), y)
+        return share * loss.value(net(here, x), y)
+
+    for some in _by_worker(batch):
+        for value in each(of_chunk, some):
+            total = total + value
     return total
 
 
@@ -124,18 +139,33 @@ def gradient(
     xp = array_module(params.vector)
     value = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
     g = l2 * params.vector if l2 else xp.zeros_like(params.vector)
-    for (x, y, *noise), share in chunks(batch):
+
+    def of_chunk(piece: tuple[Batch, float]) -> tuple[Array, Array]:
+        (x, y, *noise), share = piece
         lin = linearize(net, params, x, *noise)
-        value = value + share * loss.value(lin.output, y)
-        g += lin.vjp(share * loss.grad(lin.output, y))
+        return share * loss.value(lin.output, y), lin.vjp(share * loss.grad(lin.output, y))
+
+    for some in _by_worker(batch):
+        for of_value, of_g in each(of_chunk, some):
+            value = value + of_value
+            g += of_g
     return value, g
+
+
+def _by_worker(batch: Batch) -> Iterator[Sequence[tuple[Batch, float]]]:
+    """Cut a batch into chunks, one for each worker at a time."""
+    n = workers()
+    pieces = chunks(batch, min(CHUNK, -(-n_cases(batch) // n)))
+    while some := list(islice(pieces, n)):
+        yield some
 
 
 def _is_noisy(batch: Batch) -> bool:
     return len(batch) == 3 and isinstance(batch[2], Mapping)
 
 
-def _leaves(batch: Batch) -> list[Any]:
+def leaves_of(batch: Batch) -> list[Any]:
+    """Return all arrays of a batch."""
     leaves: list[Any] = []
     for part in batch:
         _map(leaves.append, part)
