@@ -23,12 +23,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minihf import blas
+
 __all__ = [
     "Array",
     "Device",
     "Fused",
     "add_gemm",
     "add_into",
+    "affine",
     "array_module",
     "asarray",
     "described",
@@ -415,14 +418,37 @@ def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
     -------
     array, shape (..., m, n)
     """
-    for observe in _gemm_observers:
-        observe(a.shape, b.shape)
-    return array_module(a).matmul(a, b, out=out)
+    _observed(a, b)
+    xp = array_module(a)
+    return blas.multiply(a, b, out) if xp is np else xp.matmul(a, b, out=out)
 
 
 def add_gemm(total: Array | None, a: Array, b: Array) -> Array:
-    """Return ``total + a @ b``, where None is an empty sum; `total` is ours to write into."""
-    return add_into(total, gemm(a, b))
+    """Return ``total + a @ b``, where None is an empty sum; `total` is ours to write into.
+
+    On NumPy the sum is made inside of the product, without a pass over memory.
+    """
+    if not isinstance(total, np.ndarray) or blas.rows_of_a_piece(a, b):
+        return add_into(total, gemm(a, b))
+    if not blas.accumulate(total, a, b):
+        return add_into(total, gemm(a, b))
+    _observed(a, b)
+    return total
+
+
+def affine(a: Array, b: Array, row: Array | None) -> Array:
+    """Return ``a @ b + row`` for matrices (m, k), (k, n) and a row (n,); None: zeros."""
+    if row is None or not isinstance(a, np.ndarray):
+        y = gemm(a, b)
+        return y if row is None else add_into(y, row)
+    y = np.empty((len(a), len(row)), np.result_type(a, b, row))
+    y[...] = row
+    return add_gemm(y, a, b)
+
+
+def _observed(a: Array, b: Array) -> None:
+    for observe in _gemm_observers:
+        observe(a.shape, b.shape)
 
 
 def add_into(total: Array | None, term: Array) -> Array:

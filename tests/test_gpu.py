@@ -19,6 +19,7 @@ from minihf.optim import Kronecker
 from minihf.train import feed
 
 FLOAT64 = 1e-10        # sums in another order; relative, in norm
+SOLVED64 = 1e-8        # after ten iterations of CG, or an update: 1e-9 was seen
 FLOAT32 = 2e-5         # the same: 300 units in the last place, for sums of up to a thousand terms
 SOLVED32 = 1e-3        # after ten iterations of CG, or an update: what is left of single precision
 
@@ -28,7 +29,7 @@ in_float32 = pytest.mark.skipif(
 every_precision = pytest.mark.parametrize(
     ("dtype", "rounding", "solved"),
     [
-        pytest.param(np.float64, FLOAT64, FLOAT64, id="float64"),
+        pytest.param(np.float64, FLOAT64, SOLVED64, id="float64"),
         pytest.param(np.float32, FLOAT32, SOLVED32, id="float32", marks=in_float32),
     ],
 )
