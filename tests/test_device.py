@@ -63,7 +63,7 @@ def test_nothing_crosses_the_border_when_a_preconditioner_is_applied(make, on_de
 LAUNCHES = {             # a product with GGN, the same layer by layer, one with Hessian; CG beside
     "autoencoder": (33, 52, 61),
     "cnn": (79, 95, 105),
-    "lstm": (71, 76, 204),
+    "lstm": (56, 61, 174),
 }
 """Kernels. Less is better, and then the number here is to be lowered."""
 

@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, add_gemm, array_module, fused, gemm
+from minihf.backend import Array, array_module, fused, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["lstm"]
@@ -78,7 +78,7 @@ class LSTMOp(Recurrent):
         c[0] = 0 if c0 is None else c0
         for t in range(T):
             a_t = a[t]
-            add_gemm(a_t, h[t], Wh)                                    # (1)
+            a_t += gemm(h[t], Wh)                                      # (1)
             _activate(a_t)                                             # (2): a becomes the gates
             i, f, g, o = _four(a_t)
             c[t + 1] = f * c[t] + i * g                                # (3)
@@ -113,8 +113,10 @@ class LSTMOp(Recurrent):
         for t in range(T):
             Ra_t, Rc_t, Rh_t = Ra[t], Rc[t + 1], Rh[t + 1]
             if t > 0 or Rh0 is not None:
-                add_gemm(Ra_t, Rh[t], Wh)                              # (4)
-            xp.multiply(s[t], Ra_t, out=work)
+                gemm(Rh[t], Wh, out=work)
+                _gates_forward(s[t], Ra_t, work)                       # (4)
+            else:
+                xp.multiply(s[t], Ra_t, out=work)
             _cell_forward(f[t], Rc[t], w_i, w_f, w_g, w_o, k[t], Rc_t, Rh_t)       # (6), (7)
         return Ra, Rc, Rh
 
@@ -142,12 +144,12 @@ class LSTMOp(Recurrent):
         work = xp.empty((N, H), dtype)
         for t in reversed(range(T)):
             ua_t, uh_t, uc_t = ua[t], uh[t], uc[t]
-            uh_t[...] = u[t]
             if t == T - 1:
+                uh_t[...] = u[t]
                 xp.multiply(k[t], uh_t, out=uc_t)
             else:
-                add_gemm(uh_t, ua[t + 1], Wh.T)
-                _cell_backward(k[t], f[t + 1], uc[t + 1], uh_t, uc_t, work)        # (8)
+                gemm(ua[t + 1], Wh.T, out=uh_t)
+                _cell_backward(u[t], k[t], f[t + 1], uc[t + 1], uh_t, uc_t, work)  # (8)
             if c_source is not None:
                 uc_t += c_source[t]                                    # (11)
             _gates_backward(*_four(s[t]), uc_t, uh_t, *_four(ua_t))    # (9)
@@ -207,6 +209,15 @@ class LSTMOp(Recurrent):
 # The lines of a step: for NumPy, and below them, for a device, as the expression of one kernel.
 
 
+def _of_gates_forward(s: Array, Ra: Array, work: Array) -> None:
+    xp = array_module(s)
+    Ra += work                                                         # (4): work is R{h} Wh
+    xp.multiply(s, Ra, out=work)                                       # and now s R{a}, for (6, 7)
+
+
+_gates_forward = fused(_of_gates_forward, "Ra = Ra + work; work = s * Ra")
+
+
 def _of_cell_forward(
     f: Array, Rc: Array, w_i: Array, w_f: Array, w_g: Array, w_o: Array, k: Array,
     Rc_t: Array, Rh_t: Array,
@@ -226,14 +237,15 @@ _cell_forward = fused(
 
 
 def _of_cell_backward(
-    k: Array, f_next: Array, uc_next: Array, uh: Array, uc: Array, work: Array
+    u: Array, k: Array, f_next: Array, uc_next: Array, uh: Array, uc: Array, work: Array
 ) -> None:
-    xp = array_module(k)
-    xp.multiply(f_next, uc_next, out=uc)                               # (8)
+    xp = array_module(u)
+    uh += u                                                            # (8)
+    xp.multiply(f_next, uc_next, out=uc)
     uc += xp.multiply(k, uh, out=work)
 
 
-_cell_backward = fused(_of_cell_backward, "uc = f_next * uc_next + k * uh")
+_cell_backward = fused(_of_cell_backward, "uh = uh + u; uc = f_next * uc_next + k * uh")
 
 
 def _of_gates_backward(

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, add_gemm, array_module, gemm
+from minihf.backend import Array, array_module, fused, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["rnn"]
@@ -48,7 +48,7 @@ class RNNOp(Recurrent):
         a, z = self.affine(x, Wx, Wh, b, h0, result_type(x, Wx, Wh, b, h0))
         h = z[:, :, Wx.shape[0] : -1]
         for t in range(len(a)):
-            h[t + 1] = xp.tanh(add_gemm(a[t], h[t], Wh))               # (1)
+            h[t + 1] = xp.tanh(a[t] + gemm(h[t], Wh))                  # (1)
         return swap(h[1:]), Residuals(z, Wx, Wh, 1 - h[1:] * h[1:])
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
@@ -60,13 +60,15 @@ class RNNOp(Recurrent):
         Rx, RWx, RWh, Rb, Rh0 = Rinputs
         (T, N, H), xp, dtype = s.shape, array_module(s), result_type(s, *Rinputs)
         Ra = self.affine_rop(residuals, Rx, RWx, RWh, Rb, dtype)       # (2) but for R{h} Wh
-        Rh = xp.empty((T + 1, N, H), dtype)
+        Rh, work = xp.empty((T + 1, N, H), dtype), xp.empty((N, H), dtype)
         Rh[0] = 0 if Rh0 is None else Rh0
         for t in range(T):
             Ra_t = Ra[t]
             if t > 0 or Rh0 is not None:
-                add_gemm(Ra_t, Rh[t], Wh)                              # (2)
-            xp.multiply(s[t], Ra_t, out=Rh[t + 1])                     # (3)
+                gemm(Rh[t], Wh, out=work)
+                _step_forward(s[t], Ra_t, work, Rh[t + 1])             # (2), (3)
+            else:
+                xp.multiply(s[t], Ra_t, out=Rh[t + 1])
         return Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
@@ -86,10 +88,12 @@ class RNNOp(Recurrent):
         uh = xp.empty((T, N, H), dtype) if keep else [xp.empty((N, H), dtype)] * T
         for t in reversed(range(T)):
             ua_t, uh_t = ua[t], uh[t]
-            uh_t[...] = u[t]
-            if t < T - 1:
-                add_gemm(uh_t, ua[t + 1], Wh.T)                        # (4)
-            xp.multiply(s[t], uh_t, out=ua_t)
+            if t == T - 1:
+                uh_t[...] = u[t]
+                xp.multiply(s[t], uh_t, out=ua_t)
+            else:
+                gemm(ua[t + 1], Wh.T, out=uh_t)
+                _step_backward(s[t], u[t], uh_t, ua_t)                 # (4)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (6)
         return ua, uh
@@ -126,6 +130,21 @@ class RNNOp(Recurrent):
         """s = ua (N, T, H)."""
         return swap(self._pull(residuals, swap(u))[0])
 
+
+def _of_step_forward(s: Array, Ra: Array, work: Array, Rh: Array) -> None:
+    Ra += work                                                         # (2)
+    array_module(s).multiply(s, Ra, out=Rh)                            # (3)
+
+
+_step_forward = fused(_of_step_forward, "Ra = Ra + work; Rh = s * Ra")
+
+
+def _of_step_backward(s: Array, u: Array, uh: Array, ua: Array) -> None:
+    uh += u                                                            # (4)
+    array_module(s).multiply(s, uh, out=ua)
+
+
+_step_backward = fused(_of_step_backward, "uh = uh + u; ua = s * uh")
 
 _rnn = RNNOp()
 

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 from numbers import Number
 from types import ModuleType
 from typing import Any, ClassVar, NoReturn
-from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -61,23 +60,23 @@ def install() -> None:
 class StrictArray:
     """An array "on the device". Made by ``strict.asarray``, brought down by ``strict.asnumpy``."""
 
-    __slots__ = ("__weakref__", "_memory")
+    __slots__ = ("__weakref__", "_memory", "_owner")
     __array_ufunc__ = None  # np.exp(x) is refused, and `2.5 * x` or `host * x` left to us
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, memory: np.ndarray) -> None:
+    def __init__(self, memory: np.ndarray, made_of: StrictArray | None = None) -> None:
         self._memory = memory
-        if memory.base is None:
-            _owners.setdefault(id(memory), self)
+        self._owner: StrictArray | None = None
+        if made_of is not None:
+            owner = made_of if made_of._owner is None else made_of._owner
+            self._owner = owner if memory.base is owner._memory else None
 
     @property
     def base(self) -> StrictArray | None:
         """The very array that this one is a view of, None if it has memory of its own."""
-        memory = self._memory.base
-        if not isinstance(memory, np.ndarray):
-            return None
-        owner = _owners.get(id(memory))
-        return owner if owner is not None and owner._memory is memory else StrictArray(memory)
+        if self._owner is None and isinstance(self._memory.base, np.ndarray):
+            return StrictArray(self._memory.base)
+        return self._owner
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError("implicit conversion of a device array to NumPy; use minihf.to_host")
@@ -88,7 +87,7 @@ class StrictArray:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name in NOT_IN_CUPY:
             raise AttributeError(f"a device array has no {name!r}")
-        return _raised(getattr(self._memory, name), data_first=False)
+        return _raised(getattr(self._memory, name), data_first=False, made_of=self)
 
     def __getitem__(self, index: Any) -> StrictArray:
         _record_index(index)
@@ -97,7 +96,7 @@ class StrictArray:
         item = self._memory[index]
         if not isinstance(item, np.ndarray):  # a number: take the view without axes instead
             item = self._memory[(*index, ...) if isinstance(index, tuple) else (index, ...)]
-        return StrictArray(item)
+        return StrictArray(item, self)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not isinstance(value, StrictArray | NUMBERS):
@@ -130,10 +129,6 @@ class StrictArray:
 
     def __repr__(self) -> str:
         return f"StrictArray({self._memory!r})"
-
-
-_owners: WeakValueDictionary[int, StrictArray] = WeakValueDictionary()
-"""The arrays that are no views, by the id of their memory."""
 
 
 class Namespace:
@@ -220,8 +215,8 @@ class ElementwiseKernel:
 class Function:
     """A NumPy function or method that takes and gives device arrays only."""
 
-    def __init__(self, function: Any, data_first: bool) -> None:
-        self._function, self._data_first = function, data_first
+    def __init__(self, function: Any, data_first: bool, owner: StrictArray | None = None) -> None:
+        self._function, self._data_first, self._owner = function, data_first, owner
 
     def __getattr__(self, name: str) -> Any:  # add.at, maximum.reduce
         return _raised(getattr(self._function, name))
@@ -234,7 +229,10 @@ class Function:
         lowered = [_lowered(x) for x in args]
         result = self._function(*lowered, **{key: _lowered(x) for key, x in kwargs.items()})
         self._record(lowered, kwargs, result)
-        return _raised(result) if kwargs.get("out") is None else kwargs["out"]
+        if kwargs.get("out") is not None:
+            return kwargs["out"]
+        first = args[0] if args and isinstance(args[0], StrictArray) else None
+        return _raised(result, made_of=first if self._owner is None else self._owner)
 
     def _record(self, args: list[Any], kwargs: dict[str, Any], result: Any) -> None:
         """Count a call: what gives nothing new, a view or a dtype, launches nothing."""
@@ -277,14 +275,14 @@ def _lowered(x: Any) -> Any:
     return x
 
 
-def _raised(x: Any, data_first: bool = True) -> Any:
-    """Put a result back on the device."""
+def _raised(x: Any, data_first: bool = True, made_of: StrictArray | None = None) -> Any:
+    """Put a result back on the device; it may be a view of what it was made of."""
     if isinstance(x, np.ndarray | np.generic):
-        return StrictArray(np.asarray(x))
+        return StrictArray(np.asarray(x), made_of)
     if isinstance(x, list | tuple) and any(isinstance(i, np.ndarray) for i in x):
         kind = list if isinstance(x, list) else tuple  # NumPy names the two of eigh
-        return kind(map(_raised, x))
-    return Function(x, data_first) if callable(x) and not isinstance(x, type) else x
+        return kind(_raised(i, made_of=made_of) for i in x)
+    return Function(x, data_first, made_of) if callable(x) and not isinstance(x, type) else x
 
 
 # Operators ----------------------------------------------------------------------------------
