@@ -1,7 +1,7 @@
 """The benchmark: what its tasks count, whom it believes, and what it prints and writes."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -195,7 +195,8 @@ def test_a_rival_that_is_wrong_is_not_timed_and_the_reason_is_told(spoil, reason
 def test_the_rivals_do_what_we_do(problem, rival):
     if rival.missing:
         pytest.skip(f"not installed: {', '.join(rival.missing)}")
-    case = problem.with_batch(3).case()
+    few = (3, 4, 28) if problem.name == "lstm" else (3, *problem.shape[1:])
+    case = replace(problem, shape=few).case()
     mine, system = systems.ours(case), rival.prepare(case)
     for task, tolerance in ((PRODUCT, 1e-5), (SWEEP, 1e-5), (PRODUCT, 1e-5), (SOLVE, 1e-2)):
         expected = mine.flat(mine.tasks[task]())

@@ -45,8 +45,10 @@ that convolves without such products may go below.
 All share a network, parameters, data and number of threads, and each keeps what it can between
 products; keeping it is not timed. CG is the same recurrence for all, on all parameters as one
 block, damped by 0.1, and never stops early. A sweep multiplies each layer's block with its own
-vector. The rivals have no update. *Difference* is how far their products are from those of minihf,
-relative to them; where it is more than rounding, nothing is timed.
+vector. The rivals have no update. PyTorch's LSTM is `nn.LSTM` in *torch cached*, and elsewhere,
+where that is slower or lets no tangent through, one written out step by step. *Difference* is how
+far a rival's products are from those of minihf, relative to them; where it is more than rounding,
+nothing is timed.
 
 The counts are exact: matrix products, their additions and multiplications, and the bytes of their
 operands and results. A test holds them fixed on small batches. Memory is what NumPy asks for in one
@@ -94,7 +96,7 @@ def report(measured: Measured) -> Iterator[str]:
     yield markdown([*_counts(measured)])
     yield ""
     peak, kept, result = (f"{size / 1e6:.2f} MB" for size in measured.memory)
-    yield f"Memory of one product: {peak} at most at once; {kept} stay, of which {result} its result."
+    yield f"Memory of one product: {peak} at most at once; {kept} stay, its result of {result} too."
 
 
 def _times(measured: Measured) -> Iterator[list[str]]:

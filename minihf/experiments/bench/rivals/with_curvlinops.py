@@ -9,7 +9,7 @@ from typing import Any
 from curvlinops import GGNLinearOperator
 
 from minihf.experiments.bench.problems import Case
-from minihf.experiments.bench.rivals.with_torch import Setting, forward_mode, solve
+from minihf.experiments.bench.rivals.with_torch import Setting, solve
 from minihf.experiments.bench.systems import Operator, System
 
 __all__ = ["curvlinops"]
@@ -18,7 +18,6 @@ __all__ = ["curvlinops"]
 def curvlinops(case: Case) -> System:
     """Make the operator on the parameters of a block, for the one batch."""
     setting = Setting(case)
-    recurrent = case.problem.name == "lstm"
 
     def operator(block: list[int]) -> Operator:
         at = [setting.parameters[i] for i in block]
@@ -28,10 +27,7 @@ def curvlinops(case: Case) -> System:
         )  # fmt: skip
 
         def product(v: Sequence[Any]) -> Sequence[Any]:
-            if not recurrent:
-                return G @ list(v)
-            with forward_mode():
-                return G @ list(v)
+            return G @ list(v)
 
         return product, partial(solve, product)
 

@@ -1,16 +1,16 @@
 """PyTorch: the graph of a double backward pass, kept; and the linearization of torch.func.
 
 The networks are modules as people write them. Images and filters are in `torch.channels_last`,
-PyTorch's own faster order. Its LSTM has two biases, of which one is frozen at 0, and no
-forward-mode rule in oneDNN, which is then turned off.
+PyTorch's own faster order. `nn.LSTM`, of whose two biases one is frozen at 0, serves where it is
+the faster: its kernel has no forward-mode rule, and a double backward that is slow to begin. An
+LSTM written out step by step serves elsewhere.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -24,12 +24,12 @@ from minihf.backend import to_host
 from minihf.experiments.bench.problems import Case
 from minihf.experiments.bench.systems import DAMPING, ITERATIONS, Operator, System, theirs
 
-__all__ = ["Setting", "cached", "forward_mode", "func"]
+__all__ = ["Setting", "cached", "func", "solve"]
 
 
 def cached(case: Case) -> System:
     """Keep u -> J'u as a graph: back through it is v -> J v. Nothing is computed twice."""
-    setting = Setting(case)
+    setting = Setting(case, MODELS)
     z = setting.model(setting.x)
     H_L = setting.hessian(z)
 
@@ -49,7 +49,7 @@ def cached(case: Case) -> System:
 
 def func(case: Case) -> System:
     """Linearize once by `torch.func.linearize`, and keep the pull-back of `torch.func.vjp`."""
-    setting = Setting(case, stepped=True)
+    setting = Setting(case)
     setting.model.requires_grad_(False)                  # else folding of constants fails
 
     def operator(block: list[int]) -> Operator:
@@ -60,7 +60,7 @@ def func(case: Case) -> System:
             arrays = dict(zip(names, part, strict=True))
             return functional_call(setting.model, arrays, (setting.x,))
 
-        with forward_mode(), warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"):
             z, jvp = linearize(forward, *at)
             _, pull = vjp(forward, *at)
         H_L = setting.hessian(z)
@@ -79,10 +79,12 @@ class Setting:
     `parameters` are in our order, by their own `names`; those with two axes are transposed.
     """
 
-    def __init__(self, case: Case, stepped: bool = False) -> None:
+    def __init__(
+        self, case: Case, models: Mapping[str, Callable[[], nn.Module]] | None = None
+    ) -> None:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
         self.case = case
-        self.model = (STEPPED if stepped else MODELS)[case.problem.name]()
+        self.model = (models or STEPPED)[case.problem.name]()
         trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.names, self.parameters = list(trained), list(trained.values())
         for mine, name in zip(self.parameters, case.params.names, strict=True):
@@ -103,13 +105,6 @@ class Setting:
     def system(self, operator: Callable[[list[int]], Operator]) -> System:
         """Return the system of these operators."""
         return theirs(self.case, self.v, operator, flat=_flat, wait=lambda parts: None)
-
-
-@contextmanager
-def forward_mode() -> Iterator[None]:
-    """Turn off what has no forward-mode rule."""
-    with warnings.catch_warnings(action="ignore"), torch.backends.mkldnn.flags(enabled=False):
-        yield
 
 
 def solve(product: Callable[[Sequence[Any]], Sequence[Any]], b: Sequence[Any]) -> list[Any]:
@@ -173,7 +168,7 @@ class LSTM(nn.Module):
 
 
 class SteppedLSTM(LSTM):
-    """The same, step by step: `torch.func.linearize` of `nn.LSTM` is right only once."""
+    """The same, step by step."""
 
     def forward(self, x: Any) -> Any:
         """Map (N, T, D) to (N, T, H)."""
@@ -231,5 +226,8 @@ def lstm3(layer: type[LSTM] = LSTM) -> nn.Module:
     )
 
 
-MODELS: dict[str, Callable[[], Any]] = {"autoencoder": autoencoder, "cnn": cnn, "lstm": lstm3}
-STEPPED = MODELS | {"lstm": partial(lstm3, SteppedLSTM)}
+MODELS: Mapping[str, Callable[[], nn.Module]] = {
+    "autoencoder": autoencoder, "cnn": cnn, "lstm": lstm3
+}  # fmt: skip
+STEPPED = {**MODELS, "lstm": partial(lstm3, SteppedLSTM)}
+"""With LSTMs that are written out."""
