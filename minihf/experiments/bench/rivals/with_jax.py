@@ -79,29 +79,36 @@ def _hessian(case: Case, z: Any) -> Callable[[Any], Any]:
 
 
 def _compiled(data: Any, product: Callable[[Any, Any], Any]) -> Operator:
-    def solve(data: Any, b: Any) -> Any:
-        return _cg(partial(product, data), b)
-
-    return partial(jax.jit(product), data), partial(jax.jit(solve), data)
+    apply = partial(jax.jit(product), data)
+    return apply, partial(_solve, apply)
 
 
-def _cg(product: Callable[[Any], Any], b: Any) -> Any:
-    def dot(x: Any, y: Any) -> Any:
-        return sum(jnp.vdot(a, b) for a, b in zip(x, y, strict=True))
+def _solve(product: Callable[[Any], Any], b: Sequence[Any]) -> Any:
+    """Make all of the iterations of CG on (G + damping I) x = b.
 
-    def axpy(alpha: Any, x: Any, y: Any) -> Any:
-        return [alpha * a + b for a, b in zip(x, y, strict=True)]
+    The loop is Python's: within a loop of its own, XLA convolves several times more slowly.
+    """
+    state = ([jnp.zeros_like(b_i) for b_i in b], b, b, _dot(b, b))
+    for _ in range(ITERATIONS):
+        state = _iteration(*state, product(state[2]))
+    return state[0]
 
-    def iteration(_: Any, state: Any) -> Any:
-        x, r, p, rr = state
-        Ap = axpy(DAMPING, p, product(p))
-        alpha = rr / dot(p, Ap)
-        x, r = axpy(alpha, p, x), axpy(-alpha, Ap, r)
-        rr, before = dot(r, r), rr
-        return x, r, axpy(rr / before, p, r), rr
 
-    start = ([jnp.zeros_like(b_i) for b_i in b], b, b, dot(b, b))
-    return jax.lax.fori_loop(0, ITERATIONS, iteration, start)[0]
+@jax.jit
+def _iteration(x: Any, r: Any, p: Any, rr: Any, Gp: Any) -> Any:
+    Ap = _axpy(DAMPING, p, Gp)
+    alpha = rr / _dot(p, Ap)
+    x, r = _axpy(alpha, p, x), _axpy(-alpha, Ap, r)
+    rr, before = _dot(r, r), rr
+    return x, r, _axpy(rr / before, p, r), rr
+
+
+def _dot(x: Any, y: Any) -> Any:
+    return sum(jnp.vdot(a, b) for a, b in zip(x, y, strict=True))
+
+
+def _axpy(alpha: Any, x: Any, y: Any) -> Any:
+    return [alpha * a + b for a, b in zip(x, y, strict=True)]
 
 
 # The networks -------------------------------------------------------------------------------
