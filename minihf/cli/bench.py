@@ -28,7 +28,8 @@ def add_bench(commands: Any) -> None:
     parser.set_defaults(run=_bench)
     parser.add_argument(
         "--rounds", type=positive(int), default=15, metavar="N",
-        help="how often products are timed, in turns, and all else a fifth as often (default: 15)",
+        help="how often products are timed, in turns; sweeps and updates are half as often, CG a "
+        "fifth (default: 15)",
     )  # fmt: skip
     parser.add_argument(
         "--problems", type=several("problem", problem), default=problem_names(), metavar="A,B",
@@ -38,11 +39,12 @@ def add_bench(commands: Any) -> None:
         "--threads", type=positive(int), default=cores(), metavar="N",
         help="threads of every library (default: one for each core, here %(default)s)",
     )  # fmt: skip
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
         "--out", type=page, metavar="FILE",
         help="also write the tables, with how to read them, as a page in Markdown",
     )  # fmt: skip
-    parser.add_argument(
+    either.add_argument(
         "--gpu", action="store_true",
         help="minihf alone, on the GPU, next to the GPU's rate of matrix products",
     )  # fmt: skip
@@ -85,5 +87,6 @@ def _again(arguments: argparse.Namespace, settings: dict[str, str]) -> int:
 def _words(arguments: argparse.Namespace) -> list[str]:
     words = ["bench", "--problems", ",".join(arguments.problems)]
     words += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
-    words += ["--gpu"] if arguments.gpu else []
-    return words + (["--out", str(arguments.out)] if arguments.out else [])
+    if arguments.out:
+        return [*words, "--out", str(arguments.out)]
+    return [*words, "--gpu"] if arguments.gpu else words

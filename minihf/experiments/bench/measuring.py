@@ -15,7 +15,7 @@ import numpy as np
 from minihf.experiments.bench.counts import Gemms, Memory, alone, count_gemms, memory_of
 from minihf.experiments.bench.problems import Case, Problem
 from minihf.experiments.bench.rivals import Rival
-from minihf.experiments.bench.systems import PRODUCT, SWEEP, System, ours
+from minihf.experiments.bench.systems import PRODUCT, SOLVE, SWEEP, System, ours
 from minihf.experiments.bench.timing import interleaved_medians
 
 __all__ = ["ALONE", "OURS", "Measured", "measure"]
@@ -25,8 +25,8 @@ OURS, ALONE = "minihf", "alone"
 WRONG = 1e-3
 """A relative difference that is no rounding: float32 makes 1e-6 of it here."""
 
-LONG = 5
-"""For so many rounds of single products, all else has one."""
+SELDOM = {PRODUCT: 1, SOLVE: 5}
+"""For so many rounds of products a task has one; where it is not said, for two."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ def measure(problem: Problem, rivals: Sequence[Rival], rounds: int) -> Measured:
             for name, system in systems.items()
             if task in system.tasks
         }
-        often = rounds if task == PRODUCT else max(1, rounds // LONG)
-        seconds[task] = interleaved_medians(calls, often)
+        seconds[task] = interleaved_medians(calls, max(1, rounds // SELDOM.get(task, 2)))
     return Measured(problem, gemms, seconds, differences, refused, memory)
 
 

@@ -76,7 +76,8 @@ def facts(rivals: Sequence[Rival], rounds: int) -> Iterator[str]:
     yield f"- {processor()}, {platform.system()}{load}"
     yield f"- Python {platform.python_version()}, {', '.join(versions)}"
     yield f"- BLAS: {blas()}, {threads()}; the others have as many"
-    yield f"- {datetime.now(UTC):%d %B %Y}, {rounds} rounds of products"
+    yield f"- {datetime.now(UTC):%d %B %Y}; products timed {rounds} times, sweeps and updates half"
+    yield "  as often, CG a fifth as often"
     missing = dict.fromkeys(package for rival in rivals for package in rival.missing)
     if missing:
         names = ", ".join(rival.name for rival in rivals if rival.missing)
