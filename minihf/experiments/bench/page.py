@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import minihf
 from minihf.experiments.bench.measuring import ALONE, OURS, Measured
 from minihf.experiments.bench.rivals import INSTALL, Rival
 from minihf.experiments.machine import blas, processor, threads
@@ -70,7 +71,8 @@ def page(lines: Sequence[str], command: str) -> str:
 
 def facts(rivals: Sequence[Rival], rounds: int) -> Iterator[str]:
     """Yield what the timings depend on."""
-    versions = [f"{name} {version(name)}" for name in ("numpy", "scipy")]
+    versions = [f"minihf {minihf.__version__}"]
+    versions += [f"{name} {version(name)}" for name in ("numpy", "scipy")]
     versions += dict.fromkeys(v for rival in rivals if not rival.missing for v in rival.versions)
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     yield f"- {processor()}, {platform.system()}{load}"

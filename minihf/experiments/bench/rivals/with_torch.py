@@ -229,5 +229,7 @@ def lstm3(layer: type[LSTM] = LSTM) -> nn.Module:
 MODELS: Mapping[str, Callable[[], nn.Module]] = {
     "autoencoder": autoencoder, "cnn": cnn, "lstm": lstm3
 }  # fmt: skip
-STEPPED = {**MODELS, "lstm": partial(lstm3, SteppedLSTM)}
+STEPPED: Mapping[str, Callable[[], nn.Module]] = {
+    **MODELS, "lstm": partial(lstm3, SteppedLSTM)
+}  # fmt: skip
 """With LSTMs that are written out."""
