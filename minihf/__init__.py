@@ -38,6 +38,7 @@ from minihf.layers import (
 )
 from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from minihf.optim import SGD, Adam, HessianFree, papers
+from minihf.parallel import use_workers, workers
 from minihf.params import Params
 from minihf.partition import Partition
 from minihf.recording import tap
@@ -99,6 +100,8 @@ __all__ = [
     "tap",
     "to_host",
     "use",
+    "use_workers",
+    "workers",
 ]
 
 __version__ = "0.1.0"

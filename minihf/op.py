@@ -7,7 +7,8 @@
 
 An op with weights may add what Kronecker factors and per-case gradients are made of:
 
-    factors(residuals, u)                   -> a (N, P, D), s (N, P, M)
+    activations(residuals)                  -> a (N, P, D)
+    sensitivities(residuals, u)             -> s (N, P, M)
     split(residuals, matrix)                -> weights, from a matrix (D, M)
     join(residuals, weights)                -> the matrix, from the weights
 
@@ -71,6 +72,14 @@ class Op:
         The gradient of case n in the weights, stacked to a matrix (D, M), is the sum over p of
         a[n, p] s[n, p]'. Both are there as a whole: for a convolution, a is many times the image.
         """
+        return self.activations(residuals), self.sensitivities(residuals, u)
+
+    def activations(self, residuals: Any) -> Array:
+        """Return the rows a of `factors`, which are the same for every u."""
+        raise NotImplementedError
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """Return the rows s of `factors`, which are linear in u."""
         raise NotImplementedError
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
@@ -80,6 +89,14 @@ class Op:
     def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
         """Stack the weights to a matrix (D, M): what `split` undoes."""
         raise NotImplementedError
+
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """Return what `rop` does with the tangents `taken`, and `vjp` with these needs.
+
+        The multiplications and additions in its matrix products, and the numbers that it moves for
+        them, beside three for each of the output's. A cost model asks (`minihf.curvature.plan`).
+        """
+        return 0, 0
 
     def _lacks(self, rule: str) -> NotImplementedError:
         return NotImplementedError(f"op {type(self).__name__} lacks its rule {rule!r}")

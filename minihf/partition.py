@@ -67,6 +67,11 @@ class Block:
     size: int
     pieces: tuple[Piece, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that the block has a part of, in the order of the vector."""
+        return tuple(piece.name for piece in self.pieces)
+
     @classmethod
     def of_names(cls, name: str, layout: Mapping[str, Slot], parameters: Sequence[str]) -> Block:
         """Describe whole parameters, given in the order of the vector."""

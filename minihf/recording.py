@@ -23,12 +23,16 @@ __all__ = ["Node", "Tape", "Traced", "apply", "tap"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One line of the tape. Inputs are indices of traced values, None for constants."""
+    """One line of the tape. Inputs are indices of traced values, None for constants.
+
+    `shape` is that of the output.
+    """
 
     op: Any
     inputs: tuple[int | None, ...]
     output: int
     residuals: Any
+    shape: tuple[int, ...]
 
 
 class Tape:
@@ -60,7 +64,7 @@ def apply(op: Any, *inputs: Any) -> Any:
     output, residuals = _forward(op, values)
     traced = tape.value(output)
     indices = tuple(x.index if isinstance(x, Traced) else None for x in inputs)
-    tape.write(Node(op, indices, traced.index, residuals), values)
+    tape.write(Node(op, indices, traced.index, residuals, traced.shape), values)
     return traced
 
 

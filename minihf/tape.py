@@ -19,17 +19,18 @@ B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computatio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from minihf.backend import Array, array_module, described, read_only
 from minihf.params import Params, Scope
 from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
+from minihf.walk import Stretch, leading_to
 
-__all__ = ["Factors", "Linearization", "Route", "linearize"]
+__all__ = ["Factors", "Linearization", "Use", "linearize"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,12 @@ class Factors:
     join: Callable[[Sequence[Array]], Array]
 
 
-Route: TypeAlias = list[tuple[Node, tuple[bool, ...]]]
-"""The nodes that a block's products walk along, with `needs`: which inputs depend on the block."""
+class Use(NamedTuple):
+    """An op that states its factors, and the parameters that are its weights and its bias."""
+
+    node: Node
+    weights: tuple[str, ...]
+    bias: str | None
 
 
 class Linearization:
@@ -71,6 +76,8 @@ class Linearization:
         The hidden values that the network marked with `tap`; likewise.
     params : Params
         A copy of the parameters it was made at, not to be written into either.
+    end : int
+        The output's index among the values on the tape.
     """
 
     def __init__(
@@ -81,15 +88,14 @@ class Linearization:
         self._tape = tape.nodes
         self._leaves = {name: traced.index for name, traced in leaves.items()}
         self._tapped = {name: traced.index for name, traced in tape.taps.items()}
-        self._end = output.index if isinstance(output, Traced) else -1
+        self.end = output.index if isinstance(output, Traced) else -1
+        self._ends = {self.end, *self._tapped.values()}
         self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
-        self._routes: dict[tuple[str, ...], Route] = {}
-        self._useful = self._leading_to({self._end, *self._tapped.values()})
-        inputs = Counter(
-            i for node in self._tape if node.output in self._useful for i in node.inputs
-        )
+        self._stretches: dict[tuple[tuple[str, ...], int | None], Stretch] = {}
+        useful = leading_to(self._tape, self._ends)
+        inputs = Counter(i for node in self._tape if node.output in useful for i in node.inputs)
         self._uses = {name: inputs[leaf] for name, leaf in self._leaves.items()}
 
     # Public products
@@ -112,13 +118,13 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("jvp", v, (block.size,), _per_parameter(block))
-        R = self._push(block, v)
+        R = self._way(block).push(self._spread(block, v))
         dtype = self._xp.result_type(v.dtype, self.output.dtype)
 
         def at(index: int, like: Array) -> Array:
             return _fresh(R[index]) if index in R else self._xp.zeros(like.shape, dtype=dtype)
 
-        Routput = at(self._end, self.output)
+        Routput = at(self.end, self.output)
         if not taps:
             return Routput
         own = {name: at(i, self.taps[name]).copy() for name, i in self._tapped.items()}
@@ -146,10 +152,18 @@ class Linearization:
         array, shape (n,), or (block.size,) with a block
         """
         block = self._own(block)
-        flat = self._empty(block, self.params.dtype if u is None else u.dtype)
-        into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
-        U = self._pull(block, self._seed("vjp", u, taps or {}), into=into)
-        return self._gather(block, U, flat)
+        dtype = self.params.dtype if u is None else u.dtype
+        return self._pulled(self._way(block), self._seed("vjp", u, taps or {}), block, dtype)
+
+    def jvp_to(self, boundary: Node, v: Array, block: Block) -> Array:
+        """Push a block's tangent forward as far as the output of a node, and no farther."""
+        R = self.stretch(block.names, boundary.output).push(self._spread(block, v))
+        return R[boundary.output]
+
+    def vjp_from(self, boundary: Node, u: Array, block: Block) -> Array:
+        """Pull a cotangent back from the output of a node to a block: what `jvp_to` undoes."""
+        way = self.stretch(block.names, boundary.output)
+        return self._pulled(way, {boundary.output: u}, block, u.dtype)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
         """Multiply with the exact Hessian of ``loss.value(output, y)`` in the parameters.
@@ -189,23 +203,26 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("hvp", v, (block.size,), _per_parameter(block))
-        R = self._push(block, v)
-        RU = {self._end: H_L(R[self._end])} if self._end in R else {}
-        for node, needs in reversed(self._route(block)):
-            u, Ru = cotangents.get(node.output), RU.pop(node.output, None)
-            if u is None:
-                continue
-            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
-            _collect(RU, node, needs, node.op.rvjp(node.residuals, Rinputs, u, Ru, needs))
+        stretch = self._way(block)
+        R = stretch.push(self._spread(block, v), keep=True)
+        RU = {self.end: H_L(R[self.end])} if self.end in R else {}
+        RU = stretch.rpull(RU, R, cotangents)
         return self._gather(block, RU, self._empty(block, v.dtype))
 
-    def backward(self, u: Array, taps: Mapping[str, Array] | None = None) -> dict[int, Array]:
+    def backward(
+        self,
+        u: Array,
+        taps: Mapping[str, Array] | None = None,
+        names: Iterable[str] | None = None,
+    ) -> dict[int, Array]:
         """Back-propagate and keep the cotangent of every op's output, by its index.
 
-        Those of the parameters are not computed: half the products of a `vjp`.
+        Those of the parameters are not computed: half the products of a `vjp`. With `names` the
+        walk ends at the ops that take these parameters.
         """
         kept: dict[int, Array] = {}
-        self._pull(self._whole, self._seed("backward", u, taps or {}), kept)
+        way = self.stretch(self.params.names if names is None else names)
+        way.pull(self._seed("backward", u, taps or {}), kept)
         return kept
 
     def factors(self, u: Array) -> list[Factors]:
@@ -213,15 +230,25 @@ class Linearization:
 
         Only uses in which every weight is a parameter itself, not a value computed from some.
         """
-        kept = self.backward(u)
-        found = []
-        for node, names in self.nodes():
-            weights = tuple(names[i] for i in node.op.weight_inputs)
-            if weights and None not in weights and node.output in kept:
-                bias = None if node.op.bias_input is None else names[node.op.bias_input]
+        kept, found = self.backward(u), []
+        for node, weights, bias in self.uses():
+            if node.output in kept:
                 a, s = node.op.factors(node.residuals, kept[node.output])
                 split, join = (partial(f, node.residuals) for f in (node.op.split, node.op.join))
                 found.append(Factors(weights, bias, a, s, split, join))
+        return found
+
+    def uses(self) -> list[Use]:
+        """Return the uses of weights by ops that state their factors, on the way to the output.
+
+        Only those in which every weight is a parameter itself, not a value computed from some.
+        """
+        found = []
+        for node, names in self.nodes():
+            weights = tuple(names[i] for i in node.op.weight_inputs)
+            if weights and None not in weights:
+                bias = None if node.op.bias_input is None else names[node.op.bias_input]
+                found.append(Use(node, weights, bias))
         return found
 
     def nodes(self) -> list[tuple[Node, tuple[str | None, ...]]]:
@@ -230,7 +257,7 @@ class Linearization:
         An input that is no parameter itself has None for a name.
         """
         name_of = {index: name for name, index in self._leaves.items()}
-        useful = self._leading_to({self._end})
+        useful = leading_to(self._tape, {self.end})
         return [
             (node, tuple(None if i is None else name_of.get(i) for i in node.inputs))
             for node in self._tape
@@ -241,42 +268,15 @@ class Linearization:
         """Return how many ops on the way to the output take the parameter `name` itself."""
         return self._uses[name]
 
-    # The three walks
+    # From blocks to values, and back
 
-    def _push(self, block: Block, v: Array) -> dict[int, Array]:
-        """Forward: the tangent of every value the block can reach, by index."""
-        R = {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
-        for node, _ in self._route(block):
-            Rinputs = [None if i is None else R.get(i) for i in node.inputs]
-            R[node.output] = node.op.rop(node.residuals, *Rinputs)
-        return R
+    def _spread(self, block: Block, v: Array) -> dict[int, Array]:
+        return {self._leaves[piece.name]: piece.spread(v) for piece in block.pieces}
 
-    def _pull(
-        self,
-        block: Block,
-        U: dict[int, Array],
-        kept: dict[int, Array] | None = None,
-        into: Mapping[int, Array] | None = None,
-    ) -> dict[int, Array]:
-        """Backward: the cotangents of the leaves, by index; or of all else, into `kept`."""
-        leaves = set(self._leaves.values())
-        for node, needs in reversed(self._route(block)):
-            u = U.pop(node.output, None)
-            if u is None:
-                continue
-            if kept is not None:
-                kept[node.output] = u
-                needs = tuple(
-                    needed and i not in leaves for needed, i in zip(needs, node.inputs, strict=True)
-                )
-                if not any(needs):
-                    continue
-            if into and node.op.writes_into:
-                out = [into.get(-1 if i is None else i) for i in node.inputs]
-                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs, out))
-            else:
-                _collect(U, node, needs, node.op.vjp(node.residuals, u, needs))
-        return U
+    def _pulled(self, way: Stretch, U: dict[int, Array], block: Block, dtype: Any) -> Array:
+        flat = self._empty(block, dtype)
+        into = self._single_uses(block, flat) if flat.dtype == self.params.dtype else {}
+        return self._gather(block, way.pull(U, into=into), flat)
 
     def _empty(self, block: Block, dtype: Any) -> Array:
         return self._xp.empty(block.size, dtype=self._xp.result_type(dtype, self.params.dtype))
@@ -320,26 +320,21 @@ class Linearization:
                 )
         return block
 
-    def _route(self, block: Block) -> Route:
-        """Find the nodes between the block's parameters and the output or a tap, once."""
-        names = tuple(piece.name for piece in block.pieces)
-        if names not in self._routes:
-            live = {self._leaves[name] for name in names}
-            route = []
-            for node in self._tape:
-                needs = tuple(i in live for i in node.inputs)
-                if any(needs) and node.output in self._useful:
-                    live.add(node.output)
-                    route.append((node, needs))
-            self._routes[names] = route
-        return self._routes[names]
+    def stretch(self, names: Iterable[str], to: int | None = None) -> Stretch:
+        """Find the way from parameters to the output and the taps, or to one value, once."""
+        key = tuple(names), to
+        if key not in self._stretches:
+            leaves = [self._leaves[name] for name in key[0]]
+            ends = self._ends if to is None else {to}
+            self._stretches[key] = Stretch(self._tape, leaves, ends)
+        return self._stretches[key]
 
-    def _leading_to(self, ends: set[int]) -> set[int]:
-        useful = set(ends)
-        for node in reversed(self._tape):
-            if node.output in useful:
-                useful.update(i for i in node.inputs if i is not None)
-        return useful
+    def after(self, boundary: Node) -> Stretch:
+        """Find the way from the output of a node to the output."""
+        return Stretch(self._tape, {boundary.output}, {self.end})
+
+    def _way(self, block: Block) -> Stretch:
+        return self.stretch(block.names)
 
     # Checks
 
@@ -347,7 +342,7 @@ class Linearization:
         U: dict[int, Array] = {}
         if u is not None:
             self._must_fit(product, u, self.output.shape, "the shape of the output")
-            U[self._end] = u
+            U[self.end] = u
         for name, cotangent in taps.items():
             if name not in self._tapped:
                 raise KeyError(f"no tap {name!r}; there are: {', '.join(self._tapped) or 'none'}")
@@ -419,20 +414,6 @@ def linearize(
 
 def _per_parameter(block: Block) -> str:
     return f"one number per parameter of block {block.name!r}"
-
-
-def _collect(
-    U: dict[int, Array], node: Node, needs: Sequence[bool], cotangents: Sequence[Array | None]
-) -> None:
-    """Add the cotangents of a node's inputs to what other uses of the same values gave."""
-    if not isinstance(cotangents, tuple) or len(cotangents) != len(node.inputs):
-        raise TypeError(
-            f"op {type(node.op).__name__}: vjp and rvjp must return a tuple of "
-            f"{len(node.inputs)} cotangents, one per input"
-        )
-    for i, needed, cotangent in zip(node.inputs, needs, cotangents, strict=True):
-        if needed and i is not None and cotangent is not None:
-            U[i] = U[i] + cotangent if i in U else cotangent
 
 
 def _fresh(x: Array) -> Array:

@@ -17,15 +17,14 @@ Called by `minihf.curvature.ggn`, for blocks small enough to be solved exactly.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, gemm
+from minihf.backend import Array, array_module, asarray
+from minihf.curvature.by_case import GradientsByCase, unit_cotangents
 from minihf.partition import Block
-from minihf.tape import Factors, Linearization
+from minihf.tape import Linearization
 
 __all__ = ["jacobian"]
 
@@ -58,53 +57,12 @@ def jacobian(lin: Linearization, block: Block) -> tuple[Array, int]:
     """
     xp, shape = array_module(lin.output), lin.output.shape
     each, K, m = prod(shape[1:]), prod(shape), block.size
-    walks = 0
-    if each < min(K, m):
-        rows, walks = _rows_of_all_cases(lin, block)
-        if len(rows) == each:
-            return xp.stack(rows, axis=1).reshape(K, m), walks
+    gradients = GradientsByCase.of(lin, block) if each < min(K, m) else None
+    if gradients is not None:
+        rows = [gradients(lin.backward(u)) for u in unit_cotangents(lin)]
+        return xp.stack(rows, axis=1).reshape(K, m), each
     if m > K:
         U = (asarray(u.reshape(shape), dtype=lin.params.dtype) for u in np.eye(K))
-        return xp.stack([lin.vjp(u, block) for u in U]), walks + K
+        return xp.stack([lin.vjp(u, block) for u in U]), K
     V = (asarray(v, dtype=lin.params.dtype) for v in np.eye(m))
-    return xp.stack([lin.jvp(v, block).reshape(-1) for v in V], axis=1), walks + m
-
-
-def _rows_of_all_cases(lin: Linearization, block: Block) -> tuple[list[Array], int]:
-    """Return J_n' u_n of all cases, (N, m), for u = e_1, e_2, ... in the output; and the walks.
-
-    Not one, after the first walk, if the ops do not state the factors of every use of the block.
-    """
-    xp, shape = array_module(lin.output), lin.output.shape
-    rows: list[Array] = []
-    for k in range(prod(shape[1:])):
-        u = np.zeros((shape[0], prod(shape[1:])))
-        u[:, k] = 1
-        uses = lin.factors(asarray(u.reshape(shape), dtype=lin.params.dtype))
-        if not rows and not _cover(lin, block, uses):
-            return [], 1
-        row = xp.zeros((shape[0], block.size), dtype=lin.params.dtype)
-        for piece in block.pieces:
-            for part in _gradients(uses, piece.name):                  # (N, size of the parameter)
-                row[:, piece.within] += part if piece.entries is None else part[:, piece.entries]
-        rows.append(row)
-    return rows, len(rows)
-
-
-def _cover(lin: Linearization, block: Block, uses: Sequence[Factors]) -> bool:
-    """Tell whether every use of every parameter of the block is among these, case by case."""
-    by_case = [use for use in uses if len(use.a) == len(use.s) == len(lin.output)]
-    found = Counter(name for use in by_case for name in (*use.weights, use.bias))
-    return all(found[piece.name] == lin.count_uses(piece.name) for piece in block.pieces)
-
-
-def _gradients(uses: Sequence[Factors], name: str) -> Iterator[Array]:
-    """Yield, for each use of a parameter, its gradient in every case, flat: (N, size)."""
-    for use in uses:
-        if name == use.bias:
-            yield use.s.sum(axis=1)
-        elif name in use.weights:
-            xp, (N, _, D), M = array_module(use.a), use.a.shape, use.s.shape[-1]
-            places = use.split(xp.arange(D * M).reshape(D, M))         # of a matrix's entries
-            where = places[use.weights.index(name)].reshape(-1)
-            yield gemm(use.a.swapaxes(1, 2), use.s).reshape(N, D * M)[:, where]
+    return xp.stack([lin.jvp(v, block).reshape(-1) for v in V], axis=1), m

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import Array, array_module, gemm, to_host
+from minihf.parallel import each
 from minihf.partition import Block, Piece
 from minihf.tape import Factors, Linearization
 
@@ -167,13 +168,18 @@ class KroneckerFactors:
         definite in floating point, too, as CG needs it. Where `lam` is zero, or too small for the
         dtype, the factors are damped by as much as rounding may have taken from their eigenvalues.
         """
-        A, S = {}, {}
-        for name in self.stacks:
+
+        def inverses(name: str) -> tuple[Array, Array]:
             root = math.sqrt(lam if isinstance(lam, int | float) else lam[name])
             pi = _balance(self.A[name], self.S[name])
-            A[name] = _inverse(self.A[name], pi * root)
-            S[name] = _inverse(self.S[name], root / pi)
-        return replace(self, A=A, S=S)
+            return _inverse(self.A[name], pi * root), _inverse(self.S[name], root / pi)
+
+        both = dict(zip(self.stacks, each(inverses, self.stacks), strict=True))
+        return replace(
+            self,
+            A={name: A for name, (A, _) in both.items()},
+            S={name: S for name, (_, S) in both.items()},
+        )
 
     def block(self, block: Block, scale: float = 1.0) -> KroneckerBlock:
         """Return the part that belongs to a block, ``partition[name]``, times a number."""

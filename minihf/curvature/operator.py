@@ -9,7 +9,7 @@ Called by `minihf.curvature.ggn`, `minihf.curvature.hessian` and, for damping, t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,13 @@ class CurvatureOperator:
     def written(self, block: Block) -> tuple[Array, int]:
         """Write one diagonal block down: the matrix (m, m), and the products that took."""
         return _columns(BlockOperator(self, block)), block.size
+
+    def planned(self, products: int, names: Iterable[str] | None = None) -> CurvatureOperator:
+        """Return the same operator, made ready for so many products with each of these blocks.
+
+        It is itself, where a subclass knows no shorter way than the one of a single product.
+        """
+        return self
 
     def block(self, name: str) -> BlockOperator:
         """Return the diagonal block of that name as an operator of its own."""

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["THREADS", "blas", "cores", "processor", "thread_settings", "threads"]
+from minihf.parallel import workers
+
+__all__ = [
+    "THREADS",
+    "blas",
+    "blas_threads",
+    "cores",
+    "processor",
+    "thread_settings",
+    "threads",
+]
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_NUM_THREADS")
 OF = {"openblas": THREADS[0], "mkl": THREADS[1], "blis": THREADS[2], "accelerate": ""}
@@ -28,6 +38,12 @@ def blas() -> str:
 
 
 def threads() -> str:
+    """Say how many threads the BLAS has been told to use, and how many workers there are."""
+    n = workers()
+    return blas_threads() if n == 1 else f"{blas_threads()}, shared by {n} workers"
+
+
+def blas_threads() -> str:
     """Say what the environment tells the BLAS about threads; it is not asked itself."""
     library = blas()
     mine = next((name for word, name in OF.items() if word in library), "")

@@ -39,6 +39,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, TypeAlias
 
 from minihf.backend import Array, add_gemm, add_into, array_module, gemm
@@ -112,17 +113,27 @@ class Conv2dOp(Op):
             Rub = Ru.sum(axis=0).sum(axis=(1, 2))
         return Rux, RuW, Rub
 
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """One matrix product for x, one for W, and the columns: filled, and read again."""
+        x, W, _ = residuals
+        columns = len(x) * prod(self._windows(x.shape, W).count) * W[0].size
+        return 2 * sum(taken[:2]) * columns * len(W), 4 * sum(taken[:2]) * columns
+
     weight_inputs, bias_input = (1,), 2
 
-    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = cols(x) (N, OH OW, C KH KW),  s = u (N, OH OW, F). Here cols(x) is whole.
+    def activations(self, residuals: Any) -> Array:
+        """a = cols(x) (N, OH OW, C KH KW). Here cols(x) is whole.
 
         That is N OH OW C KH KW numbers at once, KH KW / stride^2 times the images.
         """
         x, W, _ = residuals
-        N, (F, C, KH, KW) = x.shape[0], W.shape
+        N, (_, C, KH, KW) = x.shape[0], W.shape
         a = x.columns().reshape(N, -1, KH, KW, C).transpose(0, 1, 4, 2, 3)
-        return a.reshape(N, -1, C * KH * KW), channels_last(u).reshape(N, -1, F)
+        return a.reshape(N, -1, C * KH * KW)
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """s = u (N, OH OW, F)."""
+        return channels_last(u).reshape(len(u), -1, u.shape[1])
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """W' is the matrix, once it has only two axes."""

@@ -91,13 +91,21 @@ class DenseOp(Op):
             RuW = add_gemm(RuW, _rows(Rx).T, u2)
         return Rux, RuW, Rub if for_b else None
 
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """One matrix product for x, one for W."""
+        x, W = residuals
+        return 2 * sum(taken[:2]) * x.size * W.shape[1], 0
+
     weight_inputs, bias_input = (1,), 2
 
-    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = x (N, P, D),  s = u (N, P, M)."""
+    def activations(self, residuals: Any) -> Array:
+        """a = x (N, P, D)."""
         x, _ = residuals
-        N = x.shape[0]
-        return x.reshape(N, -1, x.shape[-1]), u.reshape(N, -1, u.shape[-1])
+        return x.reshape(len(x), -1, x.shape[-1])
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """s = u (N, P, M)."""
+        return u.reshape(len(u), -1, u.shape[-1])
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """W is the matrix."""

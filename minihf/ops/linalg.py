@@ -64,6 +64,12 @@ class MatMul(Op):
             Rub = Rub if Ra is None else add_gemm(Rub, Ra.swapaxes(-1, -2), u)
         return _unbroadcast(Rua, a.shape), _unbroadcast(Rub, b.shape)
 
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """One matrix product for a, one for b."""
+        a, b = residuals
+        rows = max(a.size // a.shape[-1], b.size // b.shape[-1] // b.shape[-2] * a.shape[-2])
+        return 2 * sum(taken) * rows * b.shape[-2] * b.shape[-1], 0
+
 
 _matmul = MatMul()
 

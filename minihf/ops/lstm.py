@@ -205,10 +205,13 @@ class LSTMOp(Recurrent):
             f[0] * Ruc[0] + Rf[0] * uc[0] if for_c0 else None,
         )
 
-    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = [x_t, h_{t-1}] (N, T, D + H),  s = ua (N, T, 4H)."""
-        ua, _, _ = self._pull(residuals, swap(u))
-        return swap(residuals.z[:-1, :, :-1]), swap(ua)
+    def activations(self, residuals: Any) -> Array:
+        """a = [x_t, h_{t-1}] (N, T, D + H)."""
+        return swap(residuals.z[:-1, :, :-1])
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """s = ua (N, T, 4H)."""
+        return swap(self._pull(residuals, swap(u))[0])
 
 
 def _activate(a: Array) -> None:

@@ -115,6 +115,14 @@ class Recurrent(Op):
             source[:-1] += gemm(rows(ua[1:]), RWh.T).reshape(source[1:].shape)
         return source
 
+    def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
+        """Matrix products for x, Wx and Wh at once, R{h} Wh step by step, and the steps' passes."""
+        z, Wx, Wh = residuals[:3]
+        (T, N), (D, G), H = (len(z) - 1, z.shape[1]), Wx.shape, len(Wh)
+        for_x, for_Wx, for_Wh, for_b = taken[:4]
+        inner = D * (for_x + for_Wx) + H * for_Wh + (for_Wx and for_Wh and for_b)
+        return 2 * G * N * (T * inner + (T - 1) * H), 5 * T * N * G
+
     weight_inputs, bias_input = (1, 2), 3
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:

@@ -120,10 +120,13 @@ class RNNOp(Recurrent):
             Ruh0 = Ruh0 + gemm(ua[0], RWh.T)
         return (*self.affine_rvjp(residuals, Rinputs, Rh, ua, Rua, needs), Ruh0)
 
-    def factors(self, residuals: Any, u: Array) -> tuple[Array, Array]:
-        """a = [x_t, h_{t-1}] (N, T, D + H),  s = ua (N, T, H)."""
-        ua, _ = self._pull(residuals, swap(u))
-        return swap(residuals.z[:-1, :, :-1]), swap(ua)
+    def activations(self, residuals: Any) -> Array:
+        """a = [x_t, h_{t-1}] (N, T, D + H)."""
+        return swap(residuals.z[:-1, :, :-1])
+
+    def sensitivities(self, residuals: Any, u: Array) -> Array:
+        """s = ua (N, T, H)."""
+        return swap(self._pull(residuals, swap(u))[0])
 
 
 _rnn = RNNOp()

@@ -13,13 +13,15 @@ Called by every optimizer and by `minihf.train`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from minihf.backend import Array, array_module
+from minihf.parallel import each, workers
 from minihf.params import Params
 from minihf.tape import linearize
 
@@ -111,9 +113,15 @@ def objective(
 ) -> Array:
     """Return the mean loss plus l2/2 |theta|^2, an array without axes. One forward pass."""
     total = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
-    for (x, y, *noise), share in chunks(batch):
+
+    def of_chunk(piece: tuple[Batch, float]) -> Array:
+        (x, y, *noise), share = piece
         here = params.with_noise(*noise) if noise else params
-        total = total + share * loss.value(net(here, x), y)
+        return share * loss.value(net(here, x), y)
+
+    for some in _by_worker(batch):
+        for value in each(of_chunk, some):
+            total = total + value
     return total
 
 
@@ -124,11 +132,25 @@ def gradient(
     xp = array_module(params.vector)
     value = 0.5 * l2 * (params.vector * params.vector).sum() if l2 else 0.0
     g = l2 * params.vector if l2 else xp.zeros_like(params.vector)
-    for (x, y, *noise), share in chunks(batch):
+
+    def of_chunk(piece: tuple[Batch, float]) -> tuple[Array, Array]:
+        (x, y, *noise), share = piece
         lin = linearize(net, params, x, *noise)
-        value = value + share * loss.value(lin.output, y)
-        g += lin.vjp(share * loss.grad(lin.output, y))
+        return share * loss.value(lin.output, y), lin.vjp(share * loss.grad(lin.output, y))
+
+    for some in _by_worker(batch):
+        for of_value, of_g in each(of_chunk, some):
+            value = value + of_value
+            g += of_g
     return value, g
+
+
+def _by_worker(batch: Batch) -> Iterator[Sequence[tuple[Batch, float]]]:
+    """Cut a batch into chunks, one for each worker at a time."""
+    n = workers()
+    pieces = chunks(batch, min(CHUNK, -(-n_cases(batch) // n)))
+    while some := list(islice(pieces, n)):
+        yield some
 
 
 def _is_noisy(batch: Batch) -> bool:

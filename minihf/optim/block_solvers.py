@@ -29,7 +29,8 @@ class BlockSolver(Protocol):
 
     What else it says of itself, it may leave out: `max_size`, the parameters that a block may have
     at most; `warm_start`, 0 if it never looks at `previous`, which is not kept then; `looks_at_A`,
-    False if it does without.
+    False if it does without; `products`, how many it may make with A, which is then made ready for
+    them (`minihf.GGN.planned`).
     """
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
@@ -54,6 +55,11 @@ class ConjugateGradients:
         settle(self, max_iters="1 or more", check_every="1 or more", warm_start="0 or more")
         must_be_a_part(self, "stop", "__call__", "RelativeResidual(1e-3)")
         must_be_a_part(self, "record", "__call__", "martens_grid")
+
+    @property
+    def products(self) -> int:
+        """One an iteration."""
+        return self.max_iters
 
     def __call__(self, A: Any, b: Array, previous: Array | None, M: Any) -> CGResult:
         """Solve A x = b."""

@@ -25,6 +25,7 @@ from minihf.optim.state import HessianFreeState
 from minihf.optim.steps import Outlook, Step
 from minihf.optim.trust import promised, trust
 from minihf.optim.verdict import all_finite, dead_end, nowhere, refusal, remark
+from minihf.parallel import each
 from minihf.params import Params
 from minihf.solvers import CGResult
 from minihf.tape import linearize
@@ -145,16 +146,18 @@ class Turn:
         M: Mapping[str, Any],
     ) -> tuple[dict[str, CGResult], dict[str, BlockReport]]:
         """Solve (weight [C]_b + (lam_b + l2) I) d_b = -g_b for each block b of the group."""
-        opt, solves, reports = self.opt, {}, {}
-        damped = C
+        opt = self.opt
         if opt.structural is not None:
             damped = opt.structural(C, max(lam.values()))  # they are all equal
-        for name in self.group:
+        else:
+            damped = C.planned(getattr(opt.solver, "products", 0), self.group)
+
+        def solved(name: str) -> tuple[CGResult, BlockReport]:
             began, block = perf_counter(), C.partition[name]
             previous = None if solution is None else solution[block.index]
             A = Shifted(damped.block(name), lam[name] + opt.l2, opt.damping.weight)
-            solves[name] = solve = opt.solver(A, -g[block.index], previous, M.get(name))
-            reports[name] = BlockReport(
+            solve = opt.solver(A, -g[block.index], previous, M.get(name))
+            return solve, BlockReport(
                 iterations=solve.n_iterations,
                 products=solve.n_products,
                 reason=solve.reason.name,
@@ -162,7 +165,10 @@ class Turn:
                 predicted=solve.quadratics[-1],
                 seconds=perf_counter() - began,
             )
-        return solves, reports
+
+        of_blocks = dict(zip(self.group, each(solved, self.group), strict=True))
+        solves = {name: solve for name, (solve, _) in of_blocks.items()}
+        return solves, {name: report for name, (_, report) in of_blocks.items()}
 
     def _land(self, params: Params, step: Step, predicted: float, here: Outlook) -> Landing:
         """Move by a step, and project; or refuse to."""

@@ -85,14 +85,14 @@ def own_function(params, x):
     return ops.tanh(x @ W) @ (W * W).T
 
 
-@pytest.mark.parametrize(("N", "walks"), [(2, 1 + 6), (9, 12)])
+@pytest.mark.parametrize(("N", "walks"), [(2, 6), (9, 12)])
 def test_weights_of_ops_without_factors_are_taken_by_rows_or_columns(N, walks):
-    """Three outputs a case, 12 parameters: after a walk in vain 6 rows; or, for 27, 12 columns."""
+    """Three outputs a case, 12 parameters: 6 rows; or, for 27 of these, 12 columns."""
     params = hf.Params.from_dict({"W": np.arange(12.0).reshape(3, 4) / 10})
     x = hf.asarray(np.random.default_rng(0).standard_normal((N, 3)))
     lin = hf.linearize(own_function, params, x)
     J, made = jacobian(lin, hf.Partition.of(params)["network"])
-    assert made == walks + (N == 9)                            # it had to look there, too
+    assert made == walks
     dense = by_complex_step(lambda theta: own_function(params.with_vector(theta), x), params.vector)
     assert relative_error(J, dense) <= EXACT
 

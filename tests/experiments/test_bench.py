@@ -14,12 +14,14 @@ from minihf.experiments.bench import PROBLEMS, Problem, gpu, rivals, systems
 from minihf.experiments.bench.counts import alone, count_gemms, memory_of
 from minihf.experiments.bench.measuring import OURS, measure
 from minihf.experiments.bench.page import report
-from minihf.experiments.bench.systems import PRODUCT, SOLVE, SWEEP, UPDATES
+from minihf.experiments.bench.systems import PLANNED, PLANNING, PRODUCT, SOLVE, SWEEP, UPDATES
 
 TINY = Problem(
     "tiny", "two dense layers", hf.Sequential(hf.Dense(4, 3), hf.Tanh(), hf.Dense(3, 10)),
     (5, 4), classifies=True,
 )  # fmt: skip
+
+TASKS = (PRODUCT, SOLVE, SWEEP, PLANNED, PLANNING, UPDATES)
 
 PRODUCT_COSTS = {
     "autoencoder": (30, 39_551_104),
@@ -219,8 +221,8 @@ def test_a_table_has_every_task_with_its_count_and_its_floor(monkeypatch, capsys
     assert run_bench(monkeypatch, "--problems", "tiny") == 0
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 5}
-    assert set(cells) == {"ms", PRODUCT, SOLVE, SWEEP, UPDATES, "difference"}
-    for task in (PRODUCT, SOLVE, SWEEP, UPDATES):
+    assert set(cells) == {"ms", *TASKS, "difference"}
+    for task in TASKS:
         floor, mine, ratio = map(float, cells[task][:3])
         assert min(floor, mine, ratio) >= 0
     counts = {row[0].strip(): row[1].strip() for row in rows if len(row) == 4}
@@ -287,6 +289,6 @@ def test_every_task_runs_on_a_device(name, problem):
         pytest.skip(str(fault))
     lines = list(gpu.rooflines(1, [problem.with_batch(4)], size=16))
     assert re.match(rf"- {name}: .*16 x 16: \S+ TFLOP/s", lines[0])
-    for task in (PRODUCT, SOLVE, SWEEP, UPDATES):
+    for task in TASKS:
         assert re.search(rf"^\| {re.escape(task)} ", "\n".join(lines), flags=re.MULTILINE)
     assert OURS in lines[-1]

@@ -22,3 +22,9 @@ def test_the_threads_of_the_blas_are_what_the_environment_says(setting, said, mo
     for name, value in setting.items():
         monkeypatch.setenv(name, value)
     assert re.match(said, machine.threads())
+
+
+def test_several_workers_are_told_of(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setattr(machine, "workers", lambda: 2)
+    assert machine.threads().endswith(", shared by 2 workers")

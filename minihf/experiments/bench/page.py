@@ -46,10 +46,13 @@ that convolves without such products may go below.
 All share a network, parameters, data and number of threads, and each keeps what it can between
 products; keeping it is not timed. CG is the same recurrence for all, on all parameters as one
 block, damped by 0.1, and never stops early. A sweep multiplies each layer's block with its own
-vector. The rivals have no update. PyTorch's LSTM is `nn.LSTM` in *torch cached*, and elsewhere,
-where that is slower or lets no tangent through, one written out step by step. *Difference* is how
-far a rival's products are from those of minihf, relative to them; where it is more than rounding,
-nothing is timed.
+vector. A planned one does so with blocks that were made ready for thirty products each
+([chapter 6](book/06-short-ways-through-blocks.md)); making them ready, with the first of the thirty
+sweeps, is a row of its own. The rivals have no plans and no updates.
+
+*Difference* is how far a rival's products are from those of minihf, relative to them; where it is
+more than rounding, nothing is timed. PyTorch's LSTM is `nn.LSTM` in *torch cached*, and elsewhere,
+where that is slower or lets no tangent through, one that is written out step by step.
 
 The counts are exact: matrix products, their additions and multiplications, and the bytes of their
 operands and results. A test holds them fixed on small batches. Memory is what NumPy asks for in one
@@ -66,7 +69,7 @@ matrix products on that GPU; it has been run on a stand-in for a device only.
 
 def page(lines: Sequence[str], command: str) -> str:
     """Return the page for these lines, which the command gave."""
-    return PAGE.format(command=command, lines="\n".join(lines))
+    return PAGE.replace("{command}", command).replace("{lines}", "\n".join(lines))
 
 
 def facts(rivals: Sequence[Rival], rounds: int) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
     one product    G v
     CG             30 iterations on (G + 0.1 I) x = v, all parameters in one block
-    a sweep        G_b v_b for every layer's block b, one after the other
+    a sweep        G_b v_b for every layer's block b, one after the other; and so again, with
+                   blocks that were made ready for 30 of them
     three updates  of the house method, one of which renews the inverses of its factors
 
 A `System` is one library on one problem, with its tasks ready to be called. This file has ours;
@@ -29,6 +30,8 @@ from minihf.solvers import Reason, cg
 __all__ = [
     "DAMPING",
     "ITERATIONS",
+    "PLANNED",
+    "PLANNING",
     "PRODUCT",
     "SOLVE",
     "SWEEP",
@@ -45,6 +48,8 @@ ITERATIONS, DAMPING = 30, 0.1
 PRODUCT = "one product"
 SOLVE = f"CG, {ITERATIONS} iterations"
 SWEEP = "a sweep of the layers"
+PLANNED = f"{SWEEP}, planned"
+PLANNING = f"planning for {ITERATIONS}, and one"
 UPDATES = "three updates"
 
 
@@ -76,20 +81,27 @@ def block_by_block(G: GGN) -> Sweep:
     return [(G.block(name), block) for name, block in G.partition.items()]
 
 
-SWEEPS: Mapping[str, Callable[[GGN], Sweep]] = {SWEEP: block_by_block}
+def planned(G: GGN) -> Sweep:
+    """Return blocks that have formed before what as many products with each are shorter by."""
+    return block_by_block(G.planned(ITERATIONS))
+
+
+SWEEPS: Mapping[str, Callable[[GGN], Sweep]] = {SWEEP: block_by_block, PLANNED: planned}
 """The ways to multiply with every block, each a row."""
 
 
 def ours(case: Case) -> System:
     """Return minihf on a case."""
-    v, layers = case.v, case.layers
-    G = GGN(case.lin, case.loss, case.y)
-    sweeps = {
-        name: _sweep(list(operators(GGN(case.lin, case.loss, case.y, layers))), v)
-        for name, operators in SWEEPS.items()
-    }
+    v, G = case.v, GGN(case.lin, case.loss, case.y)
+    blocks = GGN(case.lin, case.loss, case.y, case.layers)
     return System(
-        {PRODUCT: lambda: [G @ v], SOLVE: lambda: [solve(G, v)], **sweeps, UPDATES: _updates(case)},
+        {
+            PRODUCT: lambda: [G @ v],
+            SOLVE: lambda: [solve(G, v)],
+            **{name: _sweep(ready(blocks), v) for name, ready in SWEEPS.items()},
+            PLANNING: lambda: _sweep(planned(blocks), v)(),
+            UPDATES: _updates(case),
+        },
         flat=lambda parts: np.concatenate([to_host(part) for part in parts]),
         wait=lambda parts: to_host(parts[-1][:1]),
     )
@@ -108,7 +120,7 @@ def _nowhere(i: int) -> bool:
     return False
 
 
-def _sweep(operators: list[tuple[Any, Block]], v: Array) -> Callable[[], list[Array]]:
+def _sweep(operators: Sweep, v: Array) -> Callable[[], list[Array]]:
     parts = [(operator, v[block.index]) for operator, block in operators]
     return lambda: [operator @ v_b for operator, v_b in parts]
 

@@ -1,0 +1,269 @@
+"""Which way to take through each block: a cost model, what it chose, and its arithmetic.
+
+Thirty products with every block of a network are a lot of walking over the same ground. For each
+block the plan compares the walk to the output and back with the short ways of
+`minihf.curvature.cuts`, for as many products as are planned:
+
+    cost of a way = once (its factors are formed) + products * each
+    cost          = flops + FLOPS_PER_NUMBER * numbers moved
+
+Ops state their own work (`Op.work`). Walks back that form factors for one block form those of the
+blocks after it on the way: so blocks are looked at from the last to the first, and each pays only
+for the stretch that nobody has paid for. Factors that would not fit into the memory that is left
+are no option. Called by `minihf.curvature.ggn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import NamedTuple
+
+from minihf.backend import Array
+from minihf.curvature.by_case import cases_apart, uses_of
+from minihf.curvature.cuts import (
+    CutByOutputs,
+    CutByUnits,
+    Rows,
+    factors_by_outputs,
+    middle_by_units,
+)
+from minihf.partition import Block
+from minihf.recording import Node
+from minihf.tape import Linearization
+from minihf.walk import Step, Stretch
+
+__all__ = ["MEMORY", "Choice", "Cost", "Plan"]
+
+FLOPS_PER_NUMBER = 40
+"""What moving a number costs: a core makes about ten flops while it moves a byte."""
+
+MEMORY = 2**29
+"""Bytes that the factors of all blocks may take."""
+
+
+class Cost(NamedTuple):
+    """Flops of matrix products, and numbers moved."""
+
+    flops: float = 0
+    numbers: float = 0
+
+    @property
+    def total(self) -> float:
+        """Both, in flops."""
+        return self.flops + FLOPS_PER_NUMBER * self.numbers
+
+    def plus(self, other: Cost, times: float = 1) -> Cost:
+        """Return the sum of this and `times` the other."""
+        return Cost(self.flops + times * other.flops, self.numbers + times * other.numbers)
+
+
+class Choice(NamedTuple):
+    """A way through a block: what it is, where it ends, what it costs, what it holds.
+
+    `each` is of a product, `once` of forming the factors, `held` the numbers of these.
+    """
+
+    way: str
+    boundary: Node | None
+    each: Cost
+    once: Cost = Cost()
+    held: int = 0
+
+    def over(self, products: int) -> float:
+        """Return what so many products cost."""
+        return self.once.plus(self.each, products).total
+
+    def __str__(self) -> str:
+        if self.boundary is None:
+            return self.way
+        op = type(self.boundary.op).__name__.removesuffix("Op").lower()
+        return f"{self.way} of {op} {self.boundary.shape[1:]}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ways through the blocks of one linearization.
+
+    Attributes
+    ----------
+    products : int
+        Planned for each block.
+    choices, walks : dict of Block to Choice
+        What was chosen, and the walk to the output and back.
+    ways : dict of Block to callable
+        v -> J_b' H_L J_b v, for the blocks that have a short way.
+    whole : Cost
+        Of one product with all parameters in one block.
+    itemsize : int
+        Bytes of a number.
+    """
+
+    products: int
+    choices: dict[Block, Choice]
+    walks: dict[Block, Choice]
+    ways: dict[Block, Callable[[Array], Array]]
+    whole: Cost
+    itemsize: int
+
+    @classmethod
+    def of(
+        cls,
+        lin: Linearization,
+        H_L: Callable[[Array], Array],
+        blocks: Iterable[Block],
+        products: int,
+        memory: int = MEMORY,
+    ) -> Plan:
+        """Choose a way for each block, and form its factors.
+
+        Parameters
+        ----------
+        lin : Linearization
+        H_L : callable
+            The loss's Hessian in the output.
+        blocks : iterable of Block
+            In the order of the network.
+        products : int
+            That will be made with each.
+        memory : int
+            Bytes that all factors together may take.
+        """
+        blocks = list(blocks)
+        walks = {
+            block: Choice("walk", None, _there_and_back(lin.stretch(block.names, lin.end)))
+            for block in blocks
+        }
+        choices = _chosen(lin, walks, products, memory // lin.params.dtype.itemsize)
+        if not cases_apart(lin, _relied_on(lin, choices)):
+            choices = {block: walk._replace(way="walk: cases mix") for block, walk in walks.items()}
+        ways = _formed(lin, H_L, choices)
+        whole = _there_and_back(lin.stretch(lin.params.names, lin.end))
+        return cls(products, choices, walks, ways, whole, lin.params.dtype.itemsize)
+
+    def __str__(self) -> str:
+        """Return the choices and their arithmetic as a table."""
+        head = (
+            f"{self.products} products with each block; costs in 10^6 flops, where a number moved "
+            f"counts for {FLOPS_PER_NUMBER}\n"
+            f"{'block':16}{'parameters':>11}{'walk':>9}{'chosen':>9}{'once':>9}{'MB':>7}{'ratio':>7}"
+        )
+        return "\n".join([head, *map(self._row, self.choices), self._sum()])
+
+    def _row(self, block: Block) -> str:
+        walk, choice = self.walks[block], self.choices[block]
+        return (
+            f"{block.name:16}{block.size:11,}{walk.each.total / 1e6:9.4g}"
+            f"{choice.each.total / 1e6:9.4g}{choice.once.total / 1e6:9.4g}"
+            f"{self.itemsize * choice.held / 1e6:7.4g}"
+            f"{_ratio(choice.over(self.products), walk.over(self.products)):>7}  {choice}"
+        )
+
+    def _sum(self) -> str:
+        walked = sum(walk.over(self.products) for walk in self.walks.values())
+        chosen = sum(choice.over(self.products) for choice in self.choices.values())
+        flops = sum(choice.each.flops for choice in self.choices.values())
+        whole = self.products * self.whole.total
+        return (
+            f"all blocks: {_ratio(chosen, walked)} of walking; {_ratio(chosen, whole)} of as many "
+            f"products with all parameters\n"
+            f"(by walking {_ratio(walked, whole)}; flops alone, when all is formed, "
+            f"{_ratio(flops, self.whole.flops)})"
+        )
+
+
+def _ratio(cost: float, other: float) -> str:
+    return f"{cost / other:.2f}" if other else "-"
+
+
+# The model ----------------------------------------------------------------------------------
+
+
+def _past(steps: Iterable[Step], but: Container[int] = (), times: float = 1) -> Cost:
+    """Return what so many walks past these ops cost, in one direction; those of `but` are free."""
+    total = Cost()
+    for step in steps:
+        if step.node.output not in but:
+            flops, numbers = step.node.op.work(step.node.residuals, step.needs)
+            total = total.plus(Cost(flops, numbers + 3 * prod(step.node.shape)), times)
+    return total
+
+
+def _there_and_back(way: Stretch) -> Cost:
+    return _past(way.steps, times=2)
+
+
+def _chosen(
+    lin: Linearization, walks: Mapping[Block, Choice], products: int, room: int
+) -> dict[Block, Choice]:
+    """Choose from the last block to the first, so that each pays for what is not yet paid for."""
+    choices: dict[Block, Choice] = {}
+    pulled, pushed = set[int](), set[int]()
+    for block in reversed(list(walks)):
+        options = [walks[block], *_short_ways(lin, block, pulled, pushed)]
+        fitting = [option for option in options if option.held <= room]
+        choices[block] = best = min(fitting, key=lambda option: option.over(products))
+        room -= best.held
+        if best.way in ("outputs", "rows"):
+            way = lin.stretch(block.names, lin.end)
+            pulled |= {step.node.output for step in way.steps}
+        if best.way == "units" and best.boundary is not None:
+            pushed.add(best.boundary.output)
+    return {block: choices[block] for block in walks}
+
+
+def _short_ways(
+    lin: Linearization, block: Block, pulled: Container[int], pushed: Container[int]
+) -> Iterator[Choice]:
+    """Yield the short ways through a block, each with what it adds to the factors there are."""
+    way, N, K = lin.stretch(block.names, lin.end), len(lin.output), prod(lin.output.shape[1:])
+    for boundary in way.boundaries():
+        if boundary.output == lin.end or boundary.shape[:1] != (N,):
+            continue
+        w = prod(boundary.shape[1:])
+        F, Q, formed = N * K * w, N * w * w, boundary.output in pushed
+        to = _there_and_back(lin.stretch(block.names, boundary.output))
+        beyond = [step for step in way.steps if step.node.output > boundary.output]
+        by_outputs = _past(beyond, pulled, times=K).plus(Cost(0, F))
+        by_units = _past(beyond, times=w).plus(Cost(2 * Q * K, 2 * F + Q))
+        yield Choice("outputs", boundary, to.plus(Cost(4 * F, 2 * F)), by_outputs, F)
+        yield Choice(
+            "units", boundary, to.plus(Cost(2 * Q, Q)),
+            Cost() if formed else by_units, 0 if formed else Q,
+        )  # fmt: skip
+    J = N * K * block.size
+    if uses_of(lin, block):
+        own = [step for step in way.steps if not way.sources.isdisjoint(step.node.inputs)]
+        once = _past(way.steps, pulled, K).plus(_past(own, times=K)).plus(Cost(0, J))
+        yield Choice("rows", None, Cost(4 * J, 2 * J), once, J)
+
+
+def _relied_on(lin: Linearization, choices: Mapping[Block, Choice]) -> list[Node]:
+    """Return the nodes at whose outputs the cases have to be apart."""
+    uses = [uses_of(lin, block) or [] for block, c in choices.items() if c.way == "rows"]
+    cuts = [choice.boundary for choice in choices.values() if choice.boundary is not None]
+    return [*cuts, *(use.node for some in uses for use in some)]
+
+
+# The factors --------------------------------------------------------------------------------
+
+
+def _formed(
+    lin: Linearization, H_L: Callable[[Array], Array], choices: Mapping[Block, Choice]
+) -> dict[Block, Callable[[Array], Array]]:
+    """Form the factors of all blocks."""
+    ways: dict[Block, Callable[[Array], Array]] = {}
+    units = {b: c.boundary for b, c in choices.items() if c.way == "units" and c.boundary}
+    outputs = {b: c.boundary for b, c in choices.items() if c.way == "outputs" and c.boundary}
+    rows = [block for block, choice in choices.items() if choice.way == "rows"]
+    middles = {at.output: at for at in units.values()}
+    Q = {output: middle_by_units(lin, H_L, at) for output, at in middles.items()}
+    F, J = factors_by_outputs(lin, outputs.values(), rows) if outputs or rows else ({}, {})
+    for block, at in units.items():
+        ways[block] = CutByUnits(lin, block, at, Q[at.output])
+    for block, at in outputs.items():
+        ways[block] = CutByOutputs(lin, H_L, block, at, F[at.output])
+    for block in J:
+        ways[block] = Rows(lin, H_L, J[block])
+    return ways

@@ -1,0 +1,108 @@
+"""Threads for independent pieces of work: chunks of a batch, blocks, layers, tangents.
+
+NumPy lets go of Python while it computes, so that threads of one process can share the cores. A
+matrix product already does so by itself; but the passes over memory beside it, in a convolution two
+thirds of the time, run on one core however many there are. `each` maps a function over independent
+pieces with several workers, and gives each its share of the BLAS's threads meanwhile. What comes
+back is in the order of the pieces, so sums over it are the same bits at every run: those that one
+worker makes with as many BLAS threads as each of several has.
+
+On a device there is one worker, since its arrays are worked on by thousands of threads already.
+
+Called by whoever has independent pieces: gradients, solvers of blocks, factors of layers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from minihf.backend import device
+
+__all__ = ["each", "use_workers", "workers"]
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+_workers: int | None = None
+_inside = ContextVar("inside a worker", default=False)
+
+
+def use_workers(n: int) -> None:
+    """Choose how many threads independent pieces of work are spread over, from now on.
+
+    Without a call, the environment variable ``MINIHF_WORKERS`` decides, else one.
+
+    Raises
+    ------
+    ValueError
+        If n is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> hf.use_workers(2)
+    >>> hf.workers()
+    2
+    >>> hf.use_workers(1)
+    """
+    global _workers
+    _workers = _number("use_workers", n)
+
+
+def workers() -> int:
+    """Return how many threads there are now: one inside a worker, and on a device."""
+    if _inside.get() or device().backend == "cupy":
+        return 1
+    if _workers is None:
+        return _number("MINIHF_WORKERS", os.environ.get("MINIHF_WORKERS", 1))
+    return _workers
+
+
+def each(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
+    """Return what the function makes of each piece, in order, by as many threads as there are.
+
+    An exception in one of them is raised here.
+    """
+    pieces = list(pieces)
+    n = min(workers(), len(pieces))
+    if n < 2:
+        return [function(piece) for piece in pieces]
+    with _blas().limit(limits=max(1, _blas_threads() // n), user_api="blas"):
+        started = [_pool(n).submit(copy_context().run, _work, function, piece) for piece in pieces]
+        return [future.result() for future in started]
+
+
+def _work(function: Callable[[Piece], Result], piece: Piece) -> Result:
+    _inside.set(True)
+    return function(piece)
+
+
+@cache
+def _pool(n: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n, thread_name_prefix="minihf")
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _blas_threads() -> int:
+    return max((library["num_threads"] for library in _blas().info()), default=1)
+
+
+def _number(asked_by: str, value: object) -> int:
+    try:
+        n = int(str(value))
+    except ValueError:
+        n = 0
+    if n < 1:
+        raise ValueError(f"{asked_by}: the number of workers is {value!r}, expected 1 or more")
+    return n

@@ -1,0 +1,136 @@
+"""Independent pieces on several threads: in order, the same bits, and no more than asked for."""
+
+import threading
+import time
+import warnings
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import minihf as hf
+from minihf.optim.batches import gradient, objective
+from minihf.parallel import each
+
+
+@pytest.fixture
+def two_workers():
+    hf.use_workers(2)
+    yield
+    hf.use_workers(1)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info()]
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_results_come_in_order_whoever_is_first():
+    def slow_first(i):
+        time.sleep(0.02 * (i == 0))
+        return i, threading.current_thread().name
+
+    found = each(slow_first, range(5))
+    assert [i for i, _ in found] == list(range(5))
+    assert len({name for _, name in found}) == 2
+
+
+def test_one_worker_is_the_caller_itself():
+    assert each(lambda _: threading.current_thread(), range(3)) == [threading.current_thread()] * 3
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_inside_a_worker_there_is_one():
+    assert hf.workers() == 2
+    assert each(lambda _: hf.workers(), range(2)) == [1, 1]
+    assert hf.workers() == 2
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_workers_share_the_threads_of_the_blas_and_give_them_back():
+    before = blas_threads()
+    with threadpool_limits(2):
+        assert all(set(seen) == {1} for seen in each(lambda _: blas_threads(), range(2)))
+        assert set(blas_threads()) == {2}
+    assert blas_threads() == before
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_an_exception_is_raised_here_and_the_state_is_kept():
+    def fails(i):
+        raise ArithmeticError(f"piece {i}")
+
+    before = blas_threads()
+    with pytest.raises(ArithmeticError, match="piece 0"):
+        each(fails, range(3))
+    assert blas_threads() == before
+    assert each(lambda i: i, range(3)) == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_what_numpy_is_told_about_errors_holds_in_workers_too():
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        warnings.simplefilter("error")
+        assert each(lambda x: float(np.float32(x) * np.float32(x)), [1e30, 1.0]) == [np.inf, 1.0]
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "two", None])
+def test_a_number_that_is_none_is_refused(n):
+    with pytest.raises(ValueError, match=r"use_workers: the number of workers is .*, expected 1"):
+        hf.use_workers(n)
+
+
+def test_the_environment_may_say_it(monkeypatch):
+    monkeypatch.setattr("minihf.parallel._workers", None)
+    assert hf.workers() == 1
+    monkeypatch.setenv("MINIHF_WORKERS", "3")
+    assert hf.workers() == 3
+    monkeypatch.setenv("MINIHF_WORKERS", "many")
+    with pytest.raises(ValueError, match="MINIHF_WORKERS: the number of workers is 'many'"):
+        hf.workers()
+
+
+NET = hf.Sequential(hf.Dense(8, 7), hf.Tanh(), hf.Dense(7, 6), hf.Tanh(), hf.Dense(6, 3))
+RNG = np.random.default_rng(0)
+BATCH = (RNG.standard_normal((101, 8)), RNG.standard_normal((101, 3)))
+
+
+@pytest.mark.usefixtures("two_workers")
+def test_a_gradient_is_the_sum_over_two_halves():
+    params, loss = NET.init(0, np.float64), hf.SquaredError()
+    value, g = gradient(NET, loss, params, BATCH, l2=0.1)
+    assert value == objective(NET, loss, params, BATCH, l2=0.1)
+    x, y = BATCH
+    parts = (x[:51], y[:51]), (x[51:], y[51:])
+    halves = [gradient(NET, loss, params, part) for part in parts]
+    expected = 0.1 * params.vector
+    for share, (_, half) in zip((51 / 101, 50 / 101), halves, strict=True):
+        expected = expected + share * half
+    np.testing.assert_allclose(g, expected, rtol=1e-12)
+
+
+class OneAfterTheOther:
+    """Takes the place of the threads."""
+
+    def submit(self, function, *args):
+        result = function(*args)
+        return SimpleNamespace(result=lambda: result)
+
+
+@pytest.mark.usefixtures("two_workers")
+@pytest.mark.parametrize("make", [hf.HessianFree, hf.papers.martens2010, hf.papers.zhang2017])
+def test_in_parallel_or_one_after_the_other_the_bits_are_the_same(make, monkeypatch):
+    opt = replace(make(), blocks="layer")
+
+    def run():
+        params = NET.init(0, np.float64)
+        state = opt.init(params)
+        for _ in range(3):
+            params, state, _ = opt.step(NET, hf.SquaredError(), params, state, BATCH)
+        return params.vector.tobytes()
+
+    parallel = run()
+    monkeypatch.setattr("minihf.parallel._pool", lambda n: OneAfterTheOther())
+    assert run() == parallel
