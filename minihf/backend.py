@@ -12,26 +12,35 @@ Called by every other file of the library.
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from minihf import blas
+
 __all__ = [
     "Array",
     "Device",
+    "Fused",
     "add_gemm",
     "add_into",
+    "affine",
     "array_module",
     "asarray",
     "described",
     "device",
+    "floats",
+    "fused",
     "gemm",
     "observe_gemms",
+    "prefetched",
     "read_only",
     "register",
     "shape_of",
@@ -67,6 +76,11 @@ def use(backend: str = "auto") -> Device:
 
     Without a call, the environment variable ``MINIHF_BACKEND`` decides, else ``"auto"``.
 
+    With CuPy, matrix products of float32 are made in float32. ``CUPY_TF32=1`` in the environment,
+    CuPy's own switch, read at its first product, lets tensor cores make them in TF32, whose
+    numbers have ten bits after the point instead of 23: faster, and too coarse for CG to go on for
+    long. `device` then says so.
+
     Returns
     -------
     Device
@@ -92,7 +106,7 @@ def use(backend: str = "auto") -> Device:
         fault = _cupy_fault()
         if fault is not None:
             raise RuntimeError(f"backend 'cupy' cannot be used: {fault}")
-        _device = Device("cupy", "asked for; the probe computed on the GPU")
+        _device = Device("cupy", f"asked for; {_computed()}")
     elif backend in _names():
         _device = Device(backend, "asked for")
     else:
@@ -134,10 +148,16 @@ def _names() -> set[str]:
 def _best_device() -> Device:
     fault = _cupy_fault()
     if fault is None:
-        return Device("cupy", "the probe computed on the GPU")
+        return Device("cupy", _computed())
     if not fault.startswith("CuPy is not installed"):
         warnings.warn(f"minihf computes with NumPy: {fault}", RuntimeWarning, stacklevel=4)
     return Device("numpy", fault)
+
+
+def _computed() -> str:
+    """Say that the GPU computes, and how, where its float32 is not what the name says."""
+    tf32 = int(os.environ.get("CUPY_TF32", "0")) > 0  # as CuPy reads it, at its first product
+    return "the probe computed on the GPU" + (", float32 products in TF32 (CUPY_TF32)" * tf32)
 
 
 def _cupy_fault() -> str | None:
@@ -189,6 +209,75 @@ def to_host(x: Any) -> Any:
     return np.asarray(x) if namespace is np else namespace.asnumpy(x)
 
 
+def prefetched(items: Iterable[Any]) -> Iterator[Any]:
+    """Upload what an iterator gives: arrays, in tuples or alone; what is no array stays as it is.
+
+    With CuPy an item travels while the one before it is worked on: from pinned memory, on a stream
+    of its own.
+    """
+    return _one_ahead(items) if device().backend == "cupy" else (_each(asarray, x) for x in items)
+
+
+def _each(function: Callable[[Any], Any], item: Any) -> Any:
+    if isinstance(item, tuple):
+        return tuple(_each(function, part) for part in item)
+    return function(item) if hasattr(item, "shape") else item
+
+
+def _one_ahead(items: Iterable[Any]) -> Iterator[Any]:
+    import cupy
+    import cupyx
+
+    stream = cupy.cuda.Stream(non_blocking=True)
+
+    def depart(item: Any) -> tuple[Any, Any, list[Any]]:
+        """Begin to copy, and return the copy, the event of its end, and what must live till then.
+
+        The memory comes from the stream in use, whose work may still read what was there before.
+        """
+        stream.wait_event(cupy.cuda.get_current_stream().record())
+        pinned: list[Any] = []
+
+        def copy(x: Any) -> Any:
+            if isinstance(x, cupy.ndarray):
+                return x
+            pinned.append(cupyx.empty_pinned(x.shape, x.dtype))
+            pinned[-1][...] = x
+            there = cupy.empty(x.shape, x.dtype)
+            there.set(pinned[-1], stream=stream)
+            return there
+
+        return _each(copy, item), stream.record(), pinned
+
+    def arrive(copied: Any, event: Any, pinned: list[Any]) -> Iterator[Any]:
+        cupy.cuda.get_current_stream().wait_event(event)
+        yield copied
+        event.synchronize()  # pinned memory may go now
+
+    ahead: list[Any] = []
+    try:
+        for item in items:
+            ahead.append(depart(item))
+            if len(ahead) > 1:
+                yield from arrive(*ahead.pop(0))
+        for last in ahead:
+            yield from arrive(*last)
+    finally:
+        stream.synchronize()  # who stops early leaves no copy under way into memory that is free
+
+
+def floats(*scalars: Any) -> tuple[float, ...]:
+    """Bring arrays without axes down, all in one transfer: the host waits for a device once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> floats(np.float32(0.5), np.array(True))
+    (0.5, 1.0)
+    """
+    return tuple(map(float, to_host(array_module(*scalars).stack(scalars))))
+
+
 def shape_of(x: Any) -> tuple[int, ...]:
     """Return the shape of an array, a number or nested lists: for messages about any argument."""
     return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
@@ -217,6 +306,99 @@ def widens(x: Array, like: Array) -> bool:
     return array_module(like).result_type(x.dtype, like.dtype) != like.dtype
 
 
+# Elementwise chains --------------------------------------------------------------------------
+
+CHOOSE = "#define choose(condition, yes, no) ((condition) ? (yes) : (no))"
+"""What an expression has beside C's arithmetic and its functions of real numbers."""
+
+
+class Fused:
+    """A chain of elementwise lines that a device runs as one kernel. Made by `fused`.
+
+    Attributes
+    ----------
+    function : callable
+        The NumPy lines.
+    expression : str
+        The same in C.
+    inputs, outputs : list of str
+        The parameters that the expression reads, and the names that it assigns.
+    """
+
+    def __init__(self, function: Callable[..., Any], expression: str) -> None:
+        self.function, self.expression = function, expression
+        parameters = list(inspect.signature(function).parameters)
+        words = set(re.findall(r"[A-Za-z_]\w*", expression))
+        self.outputs = re.findall(r"(\w+) = ", expression)
+        self.inputs = [name for name in parameters if name in words - set(self.outputs)]
+        given = [name for name in self.outputs if name in parameters]
+        if given not in ([], self.outputs):
+            raise ValueError(f"fused: all outputs are parameters, or none is: {expression}")
+        self._taken = [parameters.index(name) for name in (*self.inputs, *given)]
+        self._kernels: dict[str, Any] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Compute, by the function or by the kernel; arguments are positional."""
+        if type(arguments[0]) is np.ndarray:  # most of all calls, and no time to lose
+            return self.function(*arguments)
+        xp = array_module(*arguments)
+        if not hasattr(xp, "ElementwiseKernel"):
+            return self.function(*arguments)
+        taken = [arguments[i] for i in self._taken]
+        dtypes = {x.dtype for x in taken if hasattr(x, "dtype")}
+        if len(dtypes) > 1 or dtypes.pop().kind != "f":
+            return self.function(*arguments)
+        if xp.__name__ not in self._kernels:
+            self._kernels[xp.__name__] = self._kernel(xp)
+        return self._kernels[xp.__name__](*taken)
+
+    def _kernel(self, xp: Any) -> Any:
+        """Return the kernel; the array library compiles it at its first call, for each dtype."""
+        typed = (", ".join(f"T {x}" for x in names) for names in (self.inputs, self.outputs))
+        name = re.sub(r"\W", "", self.function.__name__)
+        return xp.ElementwiseKernel(*typed, self.expression, f"minihf_{name}", preamble=CHOOSE)
+
+
+def fused(numpy_function: Callable[..., Any], cuda_expression: str) -> Fused:
+    """Let a device run a chain of elementwise lines as one kernel, where NumPy runs the lines.
+
+    Parameters
+    ----------
+    numpy_function : callable of arrays and numbers
+        It serves NumPy, and on a device whatever is not of one real floating dtype, complex
+        numbers for instance.
+    cuda_expression : str
+        The same in C, for one entry: assignments, separated by ``;``, of arithmetic and of C's
+        functions of real numbers, and ``choose(condition, yes, no)``. It speaks of the function's
+        parameters by their names. Those that it assigns are arrays to be written into (it may also
+        read what is there); a name that is no parameter is a new array, which is returned.
+        Parameters that it does not speak of are NumPy's workspace.
+
+    Returns
+    -------
+    Fused
+        To be called like the function, with positional arguments.
+
+    Raises
+    ------
+    ValueError
+        If some of the names that are assigned are parameters and some are not.
+
+    Notes
+    -----
+    On CuPy it is a `cupy.ElementwiseKernel`, made at the first call and compiled once for each
+    dtype. The stand-in (`minihf.testing.strict`) evaluates the expression, too, not the function.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squared_distance = fused(lambda x, y: (x - y) ** 2, "d = (x - y) * (x - y)")
+    >>> squared_distance(np.array([1.0, 2.0]), 4.0)
+    array([9., 4.])
+    """
+    return Fused(numpy_function, cuda_expression)
+
+
 # Matrix products ----------------------------------------------------------------------------
 
 _gemm_observers: list[Callable[[tuple[int, ...], tuple[int, ...]], None]] = []
@@ -236,14 +418,37 @@ def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
     -------
     array, shape (..., m, n)
     """
-    for observe in _gemm_observers:
-        observe(a.shape, b.shape)
-    return array_module(a).matmul(a, b, out=out)
+    _observed(a, b)
+    xp = array_module(a)
+    return blas.multiply(a, b, out) if xp is np else xp.matmul(a, b, out=out)
 
 
 def add_gemm(total: Array | None, a: Array, b: Array) -> Array:
-    """Return ``total + a @ b``, where None is an empty sum; `total` is ours to write into."""
-    return add_into(total, gemm(a, b))
+    """Return ``total + a @ b``, where None is an empty sum; `total` is ours to write into.
+
+    On NumPy the sum is made inside of the product, without a pass over memory.
+    """
+    if not isinstance(total, np.ndarray) or blas.rows_of_a_piece(a, b):
+        return add_into(total, gemm(a, b))
+    if not blas.accumulate(total, a, b):
+        return add_into(total, gemm(a, b))
+    _observed(a, b)
+    return total
+
+
+def affine(a: Array, b: Array, row: Array | None) -> Array:
+    """Return ``a @ b + row`` for matrices (m, k), (k, n) and a row (n,); None: zeros."""
+    if row is None or not isinstance(a, np.ndarray):
+        y = gemm(a, b)
+        return y if row is None else add_into(y, row)
+    y = np.empty((len(a), len(row)), np.result_type(a, b, row))
+    y[...] = row
+    return add_gemm(y, a, b)
+
+
+def _observed(a: Array, b: Array) -> None:
+    for observe in _gemm_observers:
+        observe(a.shape, b.shape)
 
 
 def add_into(total: Array | None, term: Array) -> Array:

@@ -17,6 +17,9 @@ Sequences of different lengths are padded to (N, T, ...), and y = (targets, mask
 of True or 1 where a step counts. Masked steps, whatever stands there, give exactly 0 in `value`,
 `grad`, `hvp` and `sample`; N stays the number of cases, never of steps.
 
+Targets that do not fit are refused. On a device, where a look at their values waits, each array is
+looked at once: do not write into it later.
+
 N. N. Schraudolph, "Fast curvature matrix-vector products for second-order gradient descent",
 Neural Computation 14 (2002). Called by curvature and the optimizers.
 """
@@ -26,10 +29,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import ref
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, described, shape_of, to_host, widens
+from minihf.backend import Array, array_module, asarray, described, fused, shape_of, to_host, widens
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]
@@ -159,9 +163,9 @@ class SigmoidCrossEntropy:
         return _where(mask, (p * (1 - p)) ** 0.5 * v)
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array | None]:
-        y, mask = _unmask("SigmoidCrossEntropy", y, z)
+        given, (y, mask) = y, _unmask("SigmoidCrossEntropy", y, z)
         _must_match("SigmoidCrossEntropy", z, y)
-        if not bool(((y >= 0) & (y <= 1)).all()):
+        if not _passes("in [0, 1]", given, lambda: ((y >= 0) & (y <= 1)).all()):
             raise ValueError("SigmoidCrossEntropy: targets must be in [0, 1] and not NaN")
         return y, mask
 
@@ -202,7 +206,7 @@ class SoftmaxCrossEntropy:
 
         def product(Rz: Array) -> Array:
             Rz = _where(mask, Rz)
-            return scaled * (Rz - (p * Rz).sum(axis=-1, keepdims=True))
+            return _away_from_mean(scaled, Rz, (p * Rz).sum(axis=-1, keepdims=True))
 
         return product
 
@@ -229,7 +233,7 @@ class SoftmaxCrossEntropy:
 
     def _check(self, z: Array, y: Any) -> tuple[Array, Array, Array | None]:
         """Refuse labels that do not fit; return logits (N P, M) and labels (N P,), and the mask."""
-        y, mask = _unmask("SoftmaxCrossEntropy", y, z, features=1)
+        given, (y, mask) = y, _unmask("SoftmaxCrossEntropy", y, z, features=1)
         M = z.shape[-1]
         if tuple(getattr(y, "shape", ())) != tuple(z.shape[:-1]) or y.dtype.kind not in "iu":
             kind = getattr(getattr(y, "dtype", None), "name", type(y).__name__)
@@ -238,12 +242,15 @@ class SoftmaxCrossEntropy:
                 f"integers of shape {tuple(z.shape[:-1])} for logits {tuple(z.shape)}; "
                 "convert them with y.astype(int), one-hot rows with y.argmax(-1)"
             )
-        if y.size and not bool(((y >= 0) & (y < M)).all()):
+        if not _passes(f"labels below {M}", given, lambda: ((y >= 0) & (y < M)).all()):
             low, high = int(to_host(y.min())), int(to_host(y.max()))
             raise ValueError(
                 f"SoftmaxCrossEntropy: labels run from {low} to {high}, expected 0 to {M - 1}"
             )
         return z.reshape(-1, M), y.reshape(-1), mask
+
+
+_away_from_mean = fused(lambda p, R, mean: p * (R - mean), "pR = p * (R - mean)")
 
 
 def _softmax(z: Array) -> Array:
@@ -287,12 +294,30 @@ def _unmask(
         raise ValueError(
             f"{loss}: the mask is {kind} of shape {shape_of(mask)}, expected {wanted}"
         )
-    if not bool(((mask == 0) | (mask == 1)).all()):
+    if not _passes("mask", mask, lambda: ((mask == 0) | (mask == 1)).all()):
         raise ValueError(f"{loss}: the mask is {kind} and must be True (1) or False (0) everywhere")
     mask = (mask != 0).reshape(*steps, *(1,) * (len(positions) - 2))
     if tuple(getattr(targets, "shape", ())) == tuple(positions):
         targets = _where(mask, targets)
     return targets, mask.reshape(*mask.shape, *(1,) * features)
+
+
+_passed: dict[tuple[Any, ...], tuple[ref[Any], ...]] = {}
+"""What has passed on a device: by the demand and the arrays' ids, for as long as they live."""
+
+
+def _passes(demand: str, y: Any, look: Callable[[], Array]) -> bool:
+    """Tell whether targets are as demanded; on a device, where a look waits, look at them once."""
+    arrays = y if isinstance(y, tuple) else (y,)
+    if isinstance(arrays[0], np.ndarray):
+        return bool(look())
+    key = (demand, *map(id, arrays))
+    passed = _passed.get(key)
+    if passed is None or any(it() is not array for it, array in zip(passed, arrays, strict=True)):
+        if not bool(look()):
+            return False
+        _passed[key] = tuple(ref(array, lambda _: _passed.pop(key, None)) for array in arrays)
+    return True
 
 
 def _where(mask: Array | None, x: Array) -> Array:

@@ -1,9 +1,13 @@
-"""How many examples a property test draws, and on which arrays it computes.
+"""How many examples a property test draws, on which arrays it computes, and small networks.
 
 Without ``--minihf-profile`` the property tests draw as many as in continuous integration, while the
 checks look at few cases.
 """
 
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 import minihf as hf
@@ -13,6 +17,13 @@ from minihf.testing.properties import load_profile
 load_profile("ci")
 
 testing.install()
+
+
+def pytest_report_header(config):
+    """Say which array libraries the tests run on, and why no GPU if there is none."""
+    fault = hf.backend._cupy_fault()
+    end = ", cupy" if fault is None else f"; no GPU code is run: {fault}"
+    return f"arrays: numpy, strict (a stand-in for a device){end}"
 
 
 @pytest.fixture(
@@ -45,3 +56,34 @@ def count_gemms():
         return len(made)
 
     return count
+
+
+def autoencoder(rng):
+    sizes = (12, 8, 3, 8, 12)
+    layers = [part for D, M in pairwise(sizes) for part in (hf.Dense(D, M), hf.Sigmoid())]
+    x = rng.random((8, 12))
+    return hf.Sequential(*layers[:-1]), hf.SigmoidCrossEntropy(), x, x
+
+
+def cnn(rng):
+    net = hf.Sequential(
+        hf.Conv2d(2, 4, 3, padding=1), hf.ReLU(), hf.MaxPool2d(2), hf.Conv2d(4, 4, 3, padding=1),
+        hf.Tanh(), hf.Flatten(), hf.Dense(64, 5),
+    )  # fmt: skip
+    return net, hf.SoftmaxCrossEntropy(), rng.standard_normal((8, 2, 8, 8)), rng.integers(5, size=8)
+
+
+def lstm(rng):
+    net = hf.Sequential(hf.LSTM(3, 4), hf.LastStep(), hf.Dense(4, 5))
+    return net, hf.SoftmaxCrossEntropy(), rng.standard_normal((8, 6, 3)), rng.integers(5, size=8)
+
+
+@pytest.fixture(params=[autoencoder, cnn, lstm], ids=lambda make: make.__name__)
+def kind(request):
+    """Give one of each kind of network, its loss, and a function that makes eight cases of it."""
+    net, loss, x, y = request.param(np.random.default_rng(0))
+
+    def batch(dtype):
+        return tuple(hf.asarray(a.astype(dtype) if a.dtype.kind == "f" else a) for a in (x, y))
+
+    return SimpleNamespace(name=request.param.__name__, net=net, loss=loss, batch=batch)

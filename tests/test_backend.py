@@ -106,6 +106,29 @@ def test_auto_takes_cupy_when_its_probe_comes_out_right(fake_cupy):
     assert "probe computed" in hf.device().reason
 
 
+@pytest.mark.parametrize(("setting", "said"), [(None, False), ("0", False), ("1", True)])
+@pytest.mark.parametrize("name", ["auto", "cupy"])
+def test_tf32_is_off_unless_cupy_is_told_and_then_it_is_said(
+    setting, said, name, monkeypatch, fake_cupy
+):
+    fake_cupy(arange=strict.arange, matmul=strict.matmul, ndarray=StrictArray)
+    monkeypatch.delenv("CUPY_TF32", raising=False)
+    if setting is not None:
+        monkeypatch.setenv("CUPY_TF32", setting)
+    assert ("float32 products in TF32 (CUPY_TF32)" in hf.use(name).reason) == said
+
+
+def test_a_test_run_says_on_what_it_computes(pytestconfig, fake_cupy):
+    def header():
+        lines = pytestconfig.hook.pytest_report_header(config=pytestconfig, start_path=None)
+        return next(line for line in map(str, lines) if line.startswith("arrays: numpy, strict"))
+
+    fake_cupy(arange=no_driver)
+    assert "no GPU code is run: CuPy is installed but cannot compute: RuntimeError" in header()
+    fake_cupy(arange=strict.arange, matmul=strict.matmul, ndarray=StrictArray)
+    assert header().endswith(", cupy")
+
+
 # Moving
 
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, array_module, gemm, to_host
+from minihf.backend import Array, array_module, floats, gemm
 from minihf.parallel import each
 from minihf.partition import Block, Piece
 from minihf.tape import Factors, Linearization
@@ -151,8 +151,7 @@ class KroneckerFactors:
     @property
     def finite(self) -> bool:
         """Whether all entries are: the diagonals tell, by Cauchy and Schwarz."""
-        traces = [factor.trace() for factor in (*self.A.values(), *self.S.values())]
-        return all(math.isfinite(float(to_host(trace))) for trace in traces)
+        return all(map(math.isfinite, self._traces().values()))
 
     def inverse(self, lam: float | Mapping[str, float]) -> KroneckerFactors:
         """Invert (2).
@@ -168,11 +167,14 @@ class KroneckerFactors:
         definite in floating point, too, as CG needs it. Where `lam` is zero, or too small for the
         dtype, the factors are damped by as much as rounding may have taken from their eigenvalues.
         """
+        traces = self._traces()
 
         def inverses(name: str) -> tuple[Array, Array]:
             root = math.sqrt(lam if isinstance(lam, int | float) else lam[name])
-            pi = _balance(self.A[name], self.S[name])
-            return _inverse(self.A[name], pi * root), _inverse(self.S[name], root / pi)
+            of_A, of_S = traces["A", name], traces["S", name]
+            pi = _balance(of_A / len(self.A[name]), of_S / len(self.S[name]))
+            A = _inverse(self.A[name], of_A, pi * root)
+            return A, _inverse(self.S[name], of_S, root / pi)
 
         both = dict(zip(self.stacks, each(inverses, self.stacks), strict=True))
         return replace(
@@ -180,6 +182,17 @@ class KroneckerFactors:
             A={name: A for name, (A, _) in both.items()},
             S={name: S for name, (_, S) in both.items()},
         )
+
+    def _traces(self) -> dict[tuple[str, str], float]:
+        """Bring down the trace of every factor, in one transfer."""
+        factors = {
+            (kind, name): factor
+            for kind, of_stacks in (("A", self.A), ("S", self.S))
+            for name, factor in of_stacks.items()
+        }
+        if not factors:
+            return {}
+        return dict(zip(factors, floats(*(f.trace() for f in factors.values())), strict=True))
 
     def block(self, block: Block, scale: float = 1.0) -> KroneckerBlock:
         """Return the part that belongs to a block, ``partition[name]``, times a number."""
@@ -247,16 +260,15 @@ def _gram(x: Array, with_one: bool = False) -> Array:
     return gram
 
 
-def _balance(A: Array, S: Array) -> float:
-    """Return pi of (2); 1 where a factor is zero and has no scale to balance."""
-    of_A, of_S = (float(to_host(factor.trace())) / len(factor) for factor in (A, S))
+def _balance(of_A: float, of_S: float) -> float:
+    """Return pi of (2), of the mean eigenvalues; 1 where a factor is zero and has no scale."""
     ratio = of_A / of_S if of_A > 0 and of_S > 0 else 1.0
     return math.sqrt(ratio) if 0 < ratio < math.inf else 1.0
 
 
-def _inverse(factor: Array, damping: float) -> Array:
+def _inverse(factor: Array, trace: float, damping: float) -> Array:
     xp = array_module(factor)
-    lost = 10 * float(xp.finfo(factor.dtype).eps) * float(to_host(factor.trace()))
+    lost = 10 * float(xp.finfo(factor.dtype).eps) * trace
     ridge = max(damping, lost) or 1.0
     L = xp.linalg.cholesky(factor + ridge * xp.eye(len(factor), dtype=factor.dtype))
     L_inverse = _triangular_inverse(L)

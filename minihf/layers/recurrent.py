@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from minihf import ops
-from minihf.backend import Array, array_module, described, shape_of, to_host, widens
+from minihf.backend import Array, array_module, described, floats, shape_of, widens
 from minihf.layers.base import Layer, must_be_sizes, named, one_array
 from minihf.layers.initialisers import Glorot, Initialiser
 from minihf.recording import tap
@@ -207,7 +207,7 @@ def _check_lengths(layer: Layer, params: Any, lengths: Any, shape: tuple[int, ..
             f"{named(layer, params)}: lengths are {dtype or type(lengths).__name__} of shape "
             f"{shape_of(lengths)}, expected integers of shape ({N},) for x of shape {shape}"
         )
-    low, high = int(to_host(lengths.min())), int(to_host(lengths.max()))
+    low, high = map(int, floats(lengths.min(), lengths.max()))
     if low < 1 or high > T:
         raise ValueError(
             f"{named(layer, params)}: lengths run from {low} to {high}, expected 1 to T = {T} "

@@ -122,27 +122,26 @@ class Conv2dOp(Op):
     weight_inputs, bias_input = (1,), 2
 
     def activations(self, residuals: Any) -> Array:
-        """a = cols(x) (N, OH OW, C KH KW). Here cols(x) is whole.
+        """a = cols(x) (N, OH OW, KH KW C). Here cols(x) is whole.
 
-        That is N OH OW C KH KW numbers at once, KH KW / stride^2 times the images.
+        That is N OH OW KH KW C numbers at once, KH KW / stride^2 times the images.
         """
-        x, W, _ = residuals
-        N, (_, C, KH, KW) = x.shape[0], W.shape
-        a = x.columns().reshape(N, -1, KH, KW, C).transpose(0, 1, 4, 2, 3)
-        return a.reshape(N, -1, C * KH * KW)
+        x, W, cols = residuals
+        a = x.columns() if cols is None else cols
+        return a.reshape(len(x), -1, W[0].size)
 
     def sensitivities(self, residuals: Any, u: Array) -> Array:
         """s = u (N, OH OW, F)."""
         return channels_last(u).reshape(len(u), -1, u.shape[1])
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
-        """W' is the matrix, once it has only two axes."""
-        return (matrix.T.reshape(residuals[1].shape),)
+        """The matrix has a row for each row, column and channel of the filters."""
+        return (_filters(matrix, residuals[1]),)
 
     def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
-        """W' is the matrix, once it has only two axes."""
+        """The matrix has a row for each row, column and channel of the filters."""
         (W,) = weights
-        return W.reshape(len(W), -1).T
+        return _matrix(W)
 
     # The three maps
 
@@ -151,7 +150,7 @@ class Conv2dOp(Op):
         images, weights = [x for x, _ in terms], [W for _, W in terms]
         N, F = len(images[0]), len(weights[0])
         windows = self._windows(images[0].shape, weights[0])
-        matrix = _stacked([W.transpose(2, 3, 1, 0).reshape(-1, F) for W in weights])
+        matrix = _stacked([_matrix(W) for W in weights])
         xp, arrays = array_module(matrix), [*images, *weights, *([] if b is None else [b])]
         y = xp.empty((N, *windows.count, F), dtype=xp.result_type(*(x.dtype for x in arrays)))
         # b for a whole image: adding F numbers pixel by pixel would take several times longer.
@@ -198,12 +197,12 @@ class Conv2dOp(Op):
         self, total: Array | None, x: Any, u: Array, W: Array, cols: Any = None
     ) -> Array:
         """Add x ⋆'' u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
-        F, C, KH, KW = W.shape
+        F = len(W)
         u = channels_last(u)
-        matrix: Any = None if total is None else total.transpose(2, 3, 1, 0).reshape(-1, F)
+        matrix: Any = None if total is None else _matrix(total)
         for some, chunk in self._windows(x.shape, W).columns([x], cols):
             matrix = add_gemm(matrix, chunk.T, u[some].reshape(-1, F))
-        return matrix.reshape(KH, KW, C, F).transpose(3, 2, 0, 1)
+        return _filters(matrix, W)
 
     def _windows(self, x_shape: Sequence[int], W: Array) -> Windows:
         """Where the windows of x lie that the output's pixels look at."""
@@ -243,6 +242,17 @@ def conv2d_fault(
 def _there(*terms: Term) -> list[Term]:
     """Keep the terms in which nothing is None."""
     return [(a, b) for a, b in terms if a is not None and b is not None]
+
+
+def _matrix(W: Array) -> Array:
+    """Filters (F, C, KH, KW) as a matrix (KH KW C, F)."""
+    return W.transpose(2, 3, 1, 0).reshape(-1, len(W))
+
+
+def _filters(matrix: Array, like: Array) -> Array:
+    """Undo `_matrix`."""
+    F, C, KH, KW = like.shape
+    return matrix.reshape(KH, KW, C, F).transpose(3, 2, 0, 1)
 
 
 def _stacked(matrices: Sequence[Array]) -> Array:

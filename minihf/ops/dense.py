@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minihf.backend import Array, add_gemm, add_into, array_module, gemm
+from minihf.backend import Array, add_gemm, affine, array_module, gemm
 from minihf.op import Op
 
 __all__ = ["dense"]
@@ -34,8 +34,7 @@ class DenseOp(Op):
             )
         if x.ndim < 2 or x.shape[-1] != W.shape[0]:
             raise ValueError(f"dense: x has shape {x.shape}, expected (N, ..., {W.shape[0]})")
-        y = gemm(_rows(x), W)
-        y = y if b is None else add_into(y, b)
+        y = affine(_rows(x), W, b)
         return y.reshape(*x.shape[:-1], W.shape[1]), (x, W)            # (N, ..., M)
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
@@ -45,13 +44,11 @@ class DenseOp(Op):
         shape = (*x.shape[:-1], W.shape[1])
         if Rx is None and RW is None:
             return array_module(Rb).broadcast_to(Rb, shape)
-        Ry: Any = None
-        if Rx is not None:
-            Ry = gemm(_rows(Rx), W)
+        if Rx is None:
+            return affine(_rows(x), RW, Rb).reshape(shape)
+        Ry = affine(_rows(Rx), W, Rb)
         if RW is not None:
             Ry = add_gemm(Ry, _rows(x), RW)
-        if Rb is not None:
-            Ry = add_into(Ry, Rb)
         return Ry.reshape(shape)
 
     writes_into = True

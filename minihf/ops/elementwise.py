@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minihf.backend import Array, array_module
+from minihf.backend import Array, array_module, fused
 from minihf.op import LinearOp, Op
 
 __all__ = [
@@ -55,8 +55,9 @@ class Unary(Op):
         """R{x:} = y' R{u} + y'' R{x} u."""
         (Rx,) = Rinputs
         bend = None if Rx is None else self.bend(residuals)
-        straight = None if Ru is None else residuals[0] * Ru
-        return (_plus(straight, None if bend is None else bend * Rx * u),)
+        if bend is None:
+            return (None if Ru is None else residuals[0] * Ru,)
+        return (bend * Rx * u if Ru is None else _bent(residuals[0], Ru, bend, Rx, u),)
 
 
 class Tanh(Unary):
@@ -212,8 +213,7 @@ class Mul(Op):
         """R{y} = R{a} b + a R{b}."""
         a, b, shape = residuals
         Ra, Rb = Rinputs
-        Ry = _plus(None if Ra is None else Ra * b, None if Rb is None else a * Rb)
-        return _broadcast(Ry, shape)
+        return _broadcast(_products(Ra, b, a, Rb), shape)
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
         """a: u b,  b: a u."""
@@ -234,8 +234,7 @@ class Mul(Op):
         """R{a:} = R{u} b + u R{b},  R{b:} = a R{u} + R{a} u."""
         a, b, _ = residuals
         Ra, Rb = Rinputs
-        Rua = _plus(None if Ru is None else Ru * b, None if Rb is None else u * Rb)
-        Rub = _plus(None if Ru is None else a * Ru, None if Ra is None else Ra * u)
+        Rua, Rub = _products(Ru, b, u, Rb), _products(a, Ru, Ra, u)
         return (
             _unbroadcast(Rua, _shape(a)) if needs[0] else None,
             _unbroadcast(Rub, _shape(b)) if needs[1] else None,
@@ -290,6 +289,21 @@ class Div(Op):
 
 def _sigmoid(x: Array) -> Array:
     return 0.5 * (1 + array_module(x).tanh(0.5 * x))
+
+
+_bent = fused(
+    lambda slope, Ru, bend, Rx, u: slope * Ru + bend * Rx * u,
+    "Rux = slope * Ru + bend * Rx * u",
+)
+
+_sum_of_products = fused(lambda a, b, c, d: a * b + c * d, "y = a * b + c * d")
+
+
+def _products(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Return a b + c d, where a factor of None makes its product zero, and no product is None."""
+    if a is None or b is None:
+        return None if c is None or d is None else c * d
+    return a * b if c is None or d is None else _sum_of_products(a, b, c, d)
 
 
 def _plus(a: Any, b: Any) -> Any:

@@ -44,7 +44,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, array_module, gemm
+from minihf.backend import Array, add_gemm, array_module, fused, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["lstm"]
@@ -78,7 +78,7 @@ class LSTMOp(Recurrent):
         c[0] = 0 if c0 is None else c0
         for t in range(T):
             a_t = a[t]
-            a_t += gemm(h[t], Wh)                                      # (1)
+            add_gemm(a_t, h[t], Wh)                                    # (1)
             _activate(a_t)                                             # (2): a becomes the gates
             i, f, g, o = _four(a_t)
             c[t + 1] = f * c[t] + i * g                                # (3)
@@ -113,14 +113,9 @@ class LSTMOp(Recurrent):
         for t in range(T):
             Ra_t, Rc_t, Rh_t = Ra[t], Rc[t + 1], Rh[t + 1]
             if t > 0 or Rh0 is not None:
-                Ra_t += gemm(Rh[t], Wh, out=work)                      # (4)
+                add_gemm(Ra_t, Rh[t], Wh)                              # (4)
             xp.multiply(s[t], Ra_t, out=work)
-            xp.multiply(f[t], Rc[t], out=Rc_t)                         # (6)
-            Rc_t += w_i
-            Rc_t += w_f
-            Rc_t += w_g
-            xp.multiply(k[t], Rc_t, out=Rh_t)                          # (7)
-            Rh_t += w_o
+            _cell_forward(f[t], Rc[t], w_i, w_f, w_g, w_o, k[t], Rc_t, Rh_t)       # (6), (7)
         return Ra, Rc, Rh
 
     def vjp(self, residuals: Any, u: Array, needs: Sequence[bool]) -> tuple[Array | None, ...]:
@@ -147,20 +142,15 @@ class LSTMOp(Recurrent):
         work = xp.empty((N, H), dtype)
         for t in reversed(range(T)):
             ua_t, uh_t, uc_t = ua[t], uh[t], uc[t]
+            uh_t[...] = u[t]
             if t == T - 1:
-                uh_t[...] = u[t]
                 xp.multiply(k[t], uh_t, out=uc_t)
             else:
-                gemm(ua[t + 1], Wh.T, out=uh_t)                        # (8)
-                uh_t += u[t]
-                xp.multiply(f[t + 1], uc[t + 1], out=uc_t)
-                uc_t += xp.multiply(k[t], uh_t, out=work)
+                add_gemm(uh_t, ua[t + 1], Wh.T)
+                _cell_backward(k[t], f[t + 1], uc[t + 1], uh_t, uc_t, work)        # (8)
             if c_source is not None:
                 uc_t += c_source[t]                                    # (11)
-            for s_gate, ua_gate, cotangent in zip(
-                _four(s[t]), _four(ua_t), (uc_t, uc_t, uc_t, uh_t), strict=True
-            ):
-                xp.multiply(s_gate, cotangent, out=ua_gate)            # (9)
+            _gates_backward(*_four(s[t]), uc_t, uh_t, *_four(ua_t))    # (9)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (12)
         return ua, uh, uc
@@ -212,6 +202,54 @@ class LSTMOp(Recurrent):
     def sensitivities(self, residuals: Any, u: Array) -> Array:
         """s = ua (N, T, 4H)."""
         return swap(self._pull(residuals, swap(u))[0])
+
+
+# The lines of a step: for NumPy, and below them, for a device, as the expression of one kernel.
+
+
+def _of_cell_forward(
+    f: Array, Rc: Array, w_i: Array, w_f: Array, w_g: Array, w_o: Array, k: Array,
+    Rc_t: Array, Rh_t: Array,
+) -> None:  # fmt: skip
+    xp = array_module(f)
+    xp.multiply(f, Rc, out=Rc_t)                                       # (6)
+    Rc_t += w_i
+    Rc_t += w_f
+    Rc_t += w_g
+    xp.multiply(k, Rc_t, out=Rh_t)                                     # (7)
+    Rh_t += w_o
+
+
+_cell_forward = fused(
+    _of_cell_forward, "Rc_t = f * Rc + w_i + w_f + w_g; Rh_t = k * Rc_t + w_o"
+)
+
+
+def _of_cell_backward(
+    k: Array, f_next: Array, uc_next: Array, uh: Array, uc: Array, work: Array
+) -> None:
+    xp = array_module(k)
+    xp.multiply(f_next, uc_next, out=uc)                               # (8)
+    uc += xp.multiply(k, uh, out=work)
+
+
+_cell_backward = fused(_of_cell_backward, "uc = f_next * uc_next + k * uh")
+
+
+def _of_gates_backward(
+    s_i: Array, s_f: Array, s_g: Array, s_o: Array, uc: Array, uh: Array,
+    ua_i: Array, ua_f: Array, ua_g: Array, ua_o: Array,
+) -> None:  # fmt: skip
+    xp = array_module(s_i)
+    xp.multiply(s_i, uc, out=ua_i)                                     # (9)
+    xp.multiply(s_f, uc, out=ua_f)
+    xp.multiply(s_g, uc, out=ua_g)
+    xp.multiply(s_o, uh, out=ua_o)
+
+
+_gates_backward = fused(
+    _of_gates_backward, "ua_i = s_i * uc; ua_f = s_f * uc; ua_g = s_g * uc; ua_o = s_o * uh"
+)
 
 
 def _activate(a: Array) -> None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, array_module, gemm
+from minihf.backend import Array, add_gemm, array_module, gemm
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["rnn"]
@@ -48,7 +48,7 @@ class RNNOp(Recurrent):
         a, z = self.affine(x, Wx, Wh, b, h0, result_type(x, Wx, Wh, b, h0))
         h = z[:, :, Wx.shape[0] : -1]
         for t in range(len(a)):
-            h[t + 1] = xp.tanh(a[t] + gemm(h[t], Wh))                  # (1)
+            h[t + 1] = xp.tanh(add_gemm(a[t], h[t], Wh))               # (1)
         return swap(h[1:]), Residuals(z, Wx, Wh, 1 - h[1:] * h[1:])
 
     def rop(self, residuals: Any, *Rinputs: Any) -> Array:
@@ -60,12 +60,12 @@ class RNNOp(Recurrent):
         Rx, RWx, RWh, Rb, Rh0 = Rinputs
         (T, N, H), xp, dtype = s.shape, array_module(s), result_type(s, *Rinputs)
         Ra = self.affine_rop(residuals, Rx, RWx, RWh, Rb, dtype)       # (2) but for R{h} Wh
-        Rh, work = xp.empty((T + 1, N, H), dtype), xp.empty((N, H), dtype)
+        Rh = xp.empty((T + 1, N, H), dtype)
         Rh[0] = 0 if Rh0 is None else Rh0
         for t in range(T):
             Ra_t = Ra[t]
             if t > 0 or Rh0 is not None:
-                Ra_t += gemm(Rh[t], Wh, out=work)                      # (2)
+                add_gemm(Ra_t, Rh[t], Wh)                              # (2)
             xp.multiply(s[t], Ra_t, out=Rh[t + 1])                     # (3)
         return Rh
 
@@ -86,11 +86,9 @@ class RNNOp(Recurrent):
         uh = xp.empty((T, N, H), dtype) if keep else [xp.empty((N, H), dtype)] * T
         for t in reversed(range(T)):
             ua_t, uh_t = ua[t], uh[t]
-            if t == T - 1:
-                uh_t[...] = u[t]
-            else:
-                gemm(ua[t + 1], Wh.T, out=uh_t)                        # (4)
-                uh_t += u[t]
+            uh_t[...] = u[t]
+            if t < T - 1:
+                add_gemm(uh_t, ua[t + 1], Wh.T)                        # (4)
             xp.multiply(s[t], uh_t, out=ua_t)
             if a_source is not None:
                 ua_t += a_source[t]                                    # (6)

@@ -19,7 +19,7 @@ __all__ = ["CHUNK", "Framed", "Pair", "Windows", "channels_last", "pair"]
 
 Pair: TypeAlias = tuple[int, int]
 
-CHUNK = 2**20
+CHUNK = 2**21
 """Bytes of columns that are filled at a time on a CPU: what its caches hold. One case at least."""
 
 CHUNK_ELSEWHERE = 2**28
@@ -73,10 +73,10 @@ class Windows:
             some, n = slice(start, start + cases), min(cases, N - start)
             for i, x in enumerate(images):
                 if isinstance(x, Framed):
-                    buffer[:n, :, :, i] = x.seen[some]
+                    _copy_rows(buffer[:n, :, :, i], x.seen[some])
                 else:
                     frame[:n, *inside] = channels_last(x)[some, *part]
-                    buffer[:n, :, :, i] = seen[:n]
+                    _copy_rows(buffer[:n, :, :, i], seen[:n])
             yield some, buffer[:n].reshape(-1, row)
 
     def _frame(self, cases: int, C: int, xp: Any, dtype: Any) -> Array:
@@ -124,6 +124,17 @@ class Framed:
     def columns(self) -> Array:
         """Return the columns of all cases: (N OH OW, KH KW C)."""
         return self.seen.reshape(-1, self.seen.shape[3] * self.seen.shape[4])
+
+
+def _copy_rows(columns: Array, seen: Array) -> None:
+    """Write the rows of windows into columns.
+
+    NumPy copies each as one item: in three quarters of the time of its numbers one by one.
+    """
+    if array_module(seen).__name__ == "numpy" and columns.dtype == seen.dtype:
+        item = f"V{seen.shape[-1] * seen.itemsize}"
+        columns, seen = columns.view(item), seen.view(item)
+    columns[...] = seen
 
 
 def pair(value: Any) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "chunks",
     "generator",
     "gradient",
+    "leaves_of",
     "n_cases",
     "objective",
     "resume",
@@ -55,10 +56,10 @@ def n_cases(batch: Any) -> int:
     if not (isinstance(batch, tuple) and (len(batch) == 2 or _is_noisy(batch))):
         found = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else type(batch).__name__
         raise ValueError(f"a batch is a tuple (x, y), got {found}")
-    for array in _leaves(batch):
+    for array in leaves_of(batch):
         if not hasattr(array, "shape"):
             raise ValueError(f"a batch holds arrays, got {type(array).__name__}")
-    sizes = {len(array) for array in _leaves(batch)}
+    sizes = {len(array) for array in leaves_of(batch)}
     if len(sizes) != 1:
         raise ValueError(f"the arrays of a batch have different numbers of cases: {sorted(sizes)}")
     (N,) = sizes
@@ -73,8 +74,14 @@ def rows(batch: Batch, index: Any) -> Batch:
 
 
 def chunks(batch: Batch, size: int = CHUNK) -> Iterator[tuple[Batch, float]]:
-    """Cut a batch into consecutive pieces; with each, its share of the cases."""
+    """Cut a batch into consecutive pieces; with each, its share of the cases.
+
+    A small one is its own only piece, and a loss that has looked at its targets knows them again.
+    """
     N = n_cases(batch)
+    if size >= N:
+        yield batch, 1.0
+        return
     for start in range(0, N, size):
         stop = min(start + size, N)
         yield rows(batch, slice(start, stop)), (stop - start) / N
@@ -157,7 +164,8 @@ def _is_noisy(batch: Batch) -> bool:
     return len(batch) == 3 and isinstance(batch[2], Mapping)
 
 
-def _leaves(batch: Batch) -> list[Any]:
+def leaves_of(batch: Batch) -> list[Any]:
+    """Return all arrays of a batch."""
     leaves: list[Any] = []
     for part in batch:
         _map(leaves.append, part)

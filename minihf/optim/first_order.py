@@ -8,12 +8,13 @@ are new arrays after every update.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
-from minihf.backend import Array, array_module, to_host
+from minihf.backend import Array, array_module, floats
 from minihf.optim.batches import Batch, generator, gradient, n_cases, with_noise
 from minihf.optim.projections import Projection, projected
 from minihf.optim.report import Report
@@ -81,13 +82,14 @@ class SGD:
         now = resolved(self, state.update)
         batch, state = with_noise(net, params, batch, state)
         value, g = gradient(net, loss, params, batch, now.l2)
-        if not _finite(value, g):
-            return params, state, _report(value, batch, began, accepted=False)
+        objective, finite = _seen(value, g)
+        if not finite:
+            return params, state, _report(objective, batch, began, accepted=False)
         velocity = now.momentum * state.velocity - now.lr * g
         move = now.momentum * velocity - now.lr * g if now.nesterov else velocity
         new = projected(now.projection, params.with_vector(params.vector + move))
         new_state = replace(state, update=state.update + 1, velocity=velocity)
-        return new, new_state, _report(value, batch, began)
+        return new, new_state, _report(objective, batch, began)
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,9 @@ class Adam:
         now, xp = resolved(self, state.update), array_module(params.vector)
         batch, state = with_noise(net, params, batch, state)
         value, g = gradient(net, loss, params, batch, now.l2)
-        if not _finite(value, g):
-            return params, state, _report(value, batch, began, accepted=False)
+        objective, finite = _seen(value, g)
+        if not finite:
+            return params, state, _report(objective, batch, began, accepted=False)
         t = state.update + 1
         mean = now.beta1 * state.mean + (1 - now.beta1) * g
         square = now.beta2 * state.square + (1 - now.beta2) * (g * g)
@@ -148,17 +151,18 @@ class Adam:
         moved = params.with_vector(params.vector - now.lr / (1 - now.beta1**t) * mean / scale)
         new = projected(now.projection, moved)
         new_state = replace(state, update=t, mean=mean, square=square)
-        return new, new_state, _report(value, batch, began)
+        return new, new_state, _report(objective, batch, began)
 
 
-def _finite(value: Array, g: Array) -> bool:
-    xp = array_module(g)
-    return bool(xp.isfinite(value)) and bool(xp.isfinite(g).all())
+def _seen(value: Array, g: Array) -> tuple[float, bool]:
+    """Bring the objective down, and whether it and all of the gradient are numbers."""
+    objective, finite = floats(value, array_module(g).isfinite(g).all())
+    return objective, bool(finite) and math.isfinite(objective)
 
 
-def _report(value: Array, batch: Batch, began: float, accepted: bool = True) -> Report:
+def _report(objective: float, batch: Batch, began: float, accepted: bool = True) -> Report:
     return Report(
-        objective=float(to_host(value)),
+        objective=objective,
         accepted=accepted,
         problem="" if accepted else "update rejected: the objective or its gradient is not finite",
         cases=n_cases(batch),

@@ -113,7 +113,8 @@ class HessianFree:
 
     Memory beside what gradients and products take, in vectors (n,): parameters stay, the solution
     where the solver begins at it, and the last update where the step rule has momentum; about seven
-    more come and go; and CG (`minihf.cg`) and the preconditioner have their own.
+    more come and go; and CG (`minihf.cg`) and the preconditioner have their own. For a solver that
+    iterates, `GGN.planned` may hold 512 MiB of factors during an update.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from minihf.backend import Array, add_into, array_module, asarray, gemm, to_host
+from minihf.backend import Array, add_into, array_module, asarray, floats, gemm
 from minihf.curvature import CurvatureOperator, KroneckerFactors
 from minihf.optim.settings import settle
 from minihf.params import Params
@@ -224,8 +224,8 @@ class Kronecker:
 def _exact_length(C_b: Any, shift: float, g_b: Array, z: Array) -> float:
     """Return c that minimises -c g'z + c^2 / 2 z'(C_b + shift I)z; 1 where it has no minimum."""
     xp = array_module(z)
-    bend = float(to_host(C_b.quadratic_form(z) + shift * xp.vdot(z, z)))
-    c = float(to_host(xp.vdot(g_b, z))) / bend if bend > 0 else 1.0
+    bend, slope = floats(C_b.quadratic_form(z) + shift * xp.vdot(z, z), xp.vdot(g_b, z))
+    c = slope / bend if bend > 0 else 1.0
     return c if 0 < c < math.inf else 1.0
 
 

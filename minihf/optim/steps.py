@@ -297,18 +297,16 @@ def _projected(
     directions: Sequence[Array], here: Outlook
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return D'g, D'(C + l2)D and D'(weight C + L)D on the host, in double precision."""
-
-    def host(x: Array) -> np.ndarray:
-        return to_host(x).astype(np.float64)
-
-    slopes = host(pairwise_sums(directions, [here.g]))[:, 0]
-    model = host(here.C.gram(directions))
-    damped = here.weight * model
-    for name, block in here.blocks.items():
+    k, sums = len(directions), [pairwise_sums([here.g], directions), here.C.gram(directions)]
+    for block in here.blocks.values():
         parts = [direction[block.index] for direction in directions]
-        inner = host(pairwise_sums(parts, parts))
-        model += here.l2 * inner
-        damped += (here.l2 + here.lam[name]) * inner
+        sums.append(pairwise_sums(parts, parts))
+    host = to_host(array_module(here.g).concatenate(sums)).astype(np.float64)  # one transfer
+    slopes, model, inner = host[0], host[1 : k + 1], host[k + 1 :].reshape(-1, k, k)
+    damped = here.weight * model
+    for lam, of_block in zip(here.lam.values(), inner, strict=True):
+        model += here.l2 * of_block
+        damped += (here.l2 + lam) * of_block
     return slopes, model, damped
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minihf.backend import Array, to_host
+from minihf.backend import Array, floats, to_host
 from minihf.curvature import CurvatureOperator, Shifted
 from minihf.optim.batches import Batch, gradient, n_cases, objective, resume
 from minihf.optim.joining import candidates, join, within
@@ -78,8 +78,8 @@ class Turn:
         """Make the turn. `solution` is all blocks' of the last update, for the warm start."""
         began, opt = perf_counter(), self.opt
         value, g = gradient(self.net, self.loss, params, self.batch, opt.l2)
-        old = float(to_host(value))
-        if not all_finite(value, g):
+        old, finite = floats(value, all_finite(g))
+        if not (finite and math.isfinite(old)):
             problem = "the objective or its gradient is not finite"
             return self._stay(params, state, old, problem, self.group, {}, began)
         x, y, *noise = self.chunk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from minihf.backend import Array, array_module
+from minihf.backend import Array, array_module, floats
 from minihf.optim.steps import Step, no_way
 from minihf.params import Params
 from minihf.solvers import CGResult, Reason
@@ -34,13 +34,14 @@ def dead_end(solves: Mapping[str, CGResult], found: Array) -> tuple[str, list[st
     A number that is not finite, in one block, is enough; that nothing was found is a matter of all.
     `found` (n,) is what the solves found, joined.
     """
-    if not all_finite(found) or any(s.reason is Reason.NON_FINITE for s in solves.values()):
+    finite, moves = floats(all_finite(found), (found != 0).any())
+    if not finite or any(s.reason is Reason.NON_FINITE for s in solves.values()):
         bad = [
             name for name, solve in solves.items()
-            if solve.reason is Reason.NON_FINITE or not all_finite(solve.x)
+            if solve.reason is Reason.NON_FINITE or not bool(all_finite(solve.x))
         ]
         return _in_blocks(DEAD_ENDS[Reason.NON_FINITE], bad), bad
-    if not bool((found != 0).any()):
+    if not moves:
         return _told(solves, dict.fromkeys(solve.reason for solve in solves.values())), [*solves]
     return "", []
 
@@ -49,7 +50,7 @@ def refusal(step: Step, predicted: float, params: Params) -> str:
     """Tell why a step is not to be made, or nothing."""
     if not step.length:
         whole = params.with_vector(params.vector + step.direction)
-        return step.problem if _differ(params, whole) else _too_small(params)
+        return step.problem if bool(_differ(params, whole)) else _too_small(params)
     if not math.isfinite(predicted):
         return "the quadratic model is not finite along the step"
     return ""
@@ -62,9 +63,10 @@ def nowhere(params: Params, new: Params, after: float) -> str:
     """
     if not math.isfinite(after):
         return no_way([after])
-    if not all_finite(new.vector):
+    finite, differ = floats(all_finite(new.vector), _differ(params, new))
+    if not finite:
         return "a parameter is not finite after the step"
-    return "" if _differ(params, new) else _too_small(params)
+    return "" if differ else _too_small(params)
 
 
 def remark(solves: Mapping[str, CGResult], before: float, after: float) -> str:
@@ -73,9 +75,9 @@ def remark(solves: Mapping[str, CGResult], before: float, after: float) -> str:
     return "; ".join([*filter(None, [_told(solves, FAULTS)]), *rose])
 
 
-def all_finite(*arrays: Array) -> bool:
-    """Tell whether all of the arrays hold numbers."""
-    return all(bool(array_module(array).isfinite(array).all()) for array in arrays)
+def all_finite(array: Array) -> Array:
+    """Tell whether there are only numbers in the array, by an array without axes."""
+    return array_module(array).isfinite(array).all()
 
 
 def _told(solves: Mapping[str, CGResult], reasons: Iterable[Reason]) -> str:
@@ -95,8 +97,8 @@ def _in_blocks(what: str, names: list[str]) -> str:
     return f"{what} in block {', '.join(names)}"
 
 
-def _differ(one: Params, other: Params) -> bool:
-    return bool((one.vector != other.vector).any())
+def _differ(one: Params, other: Params) -> Array:
+    return (one.vector != other.vector).any()
 
 
 def _too_small(params: Params) -> str:

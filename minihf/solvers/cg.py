@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, array_module, to_host
+from minihf.backend import Array, array_module, fused, to_host
 
 __all__ = [
     "CGResult",
@@ -171,7 +171,8 @@ def cg(
         Which iterates to keep beside the last; `martens_grid` keeps 5, 7, 9, 11, 15, ...,
         `every_iterate` all.
     check_every : int
-        Iterations between two looks at the scalars. Each look waits for the device once; with a
+        Iterations between two looks at the scalars. A look is all that a device is waited for, and
+        one transfer, beside one for |b| and, with a warm start, one for where that is; with a
         larger cadence CG may run up to ``check_every - 1`` iterations longer than the rule asks.
 
     Returns
@@ -212,19 +213,24 @@ def cg(
         reason = Reason.ZERO_RHS if b_norm == 0 else Reason.NON_FINITE
         return _at_zero(b, b_norm, 0, reason)
 
-    x = xp.zeros_like(b) if x0 is None else x0.copy()
-    r = b.copy() if x0 is None else b - apply_A(x)
-    n_products = 0 if x0 is None else 1
-    quadratics, residuals, fault = _scalars(xp, [_look(xp, x, b, r, xp.vdot(r, r))], b_norm)
-    if fault is not None:
-        return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
+    if x0 is None:
+        x, r, n_products = xp.zeros_like(b), b.copy(), 0
+        quadratics, residuals = [0.0], [1.0]
+    else:
+        x, n_products = x0.copy(), 1
+        r = b - apply_A(x)
+        rr = xp.vdot(r, r)
+        start = _look(xp, x, b, r, rr, xp.ones_like(rr))
+        quadratics, residuals, fault = _scalars(xp, [start], b_norm)
+        if fault is not None:
+            return _at_zero(b, 1.0, n_products, Reason.NON_FINITE)
     if residuals[0] == 0:
         return CGResult(x, [(0, x)], quadratics, residuals, n_products, Reason.CONVERGED)
 
     z = apply_M(r)
     p = z.copy()
     rz = xp.vdot(r, z)
-    sound = rz > 0
+    sound = xp.ones_like(rz)
     good, scratch = x, xp.empty_like(b)
     buffers = [x, xp.empty_like(b), xp.empty_like(b)]
     iterates: list[tuple[int, Array]] = []
@@ -235,19 +241,17 @@ def cg(
         Ap = apply_A(p)
         n_products += 1
         pAp = xp.vdot(p, Ap)
-        sound = sound & (pAp > 0) & (rz > 0)
         with np.errstate(all="ignore"):  # a zero or a NaN here becomes a reason
-            alpha = xp.where(sound, rz / pAp, xp.zeros_like(pAp))  # 0 from then on: x stays
-            x = _axpy(xp, alpha, p, x, out=_spare(buffers, x, good))
-            r -= xp.multiply(alpha, Ap, out=scratch)
+            sound, alpha = _length(sound, rz, pAp)
+            x_before, x = x, _spare(buffers, x, good)
+            _move(alpha, p, Ap, x_before, x, r, scratch)
             del Ap  # before M r and the next A p want room
             rr = xp.vdot(r, r)
             unseen.append(_look(xp, x, b, r, rr, sound, scratch))
             if i < max_iters:  # after the last one no direction is wanted
                 z = apply_M(r)
                 rz, rz_before = rr if z is r else xp.vdot(r, z), rz
-                p *= xp.where(sound, rz / rz_before, xp.zeros_like(rz))
-                p += z
+                _turn(sound, rz, rz_before, z, p)
         if record(i):
             iterates.append((i, x.copy()))
         if i % check_every == 0 or i == max_iters:
@@ -277,18 +281,47 @@ def _spare(buffers: list[Array], x: Array, good: Array) -> Array:
     return next(spare for spare in buffers if spare is not x and spare is not good)
 
 
-def _axpy(xp: Any, alpha: Array, p: Array, x: Array, out: Array) -> Array:
-    xp.multiply(alpha, p, out=out)
-    out += x
-    return out
+def _of_length(sound: Array, rz: Array, pAp: Array) -> tuple[Array, Array]:
+    """Return whether all steps so far were sound, 1 or 0, and alpha: 0 from then on, so x stays."""
+    xp = array_module(pAp)
+    still = xp.where((pAp > 0) & (rz > 0), sound, xp.zeros_like(sound))
+    return still, xp.where(still > 0, rz / pAp, xp.zeros_like(pAp))
+
+
+_length = fused(
+    _of_length,
+    "still = choose(pAp > 0, choose(rz > 0, sound, 0), 0); alpha = choose(still > 0, rz / pAp, 0)",
+)
+
+
+def _of_move(
+    alpha: Array, p: Array, Ap: Array, x: Array, x_next: Array, r: Array, scratch: Array
+) -> None:
+    """x + alpha p, and r - alpha A p."""
+    xp = array_module(p)
+    xp.multiply(alpha, p, out=x_next)
+    x_next += x
+    r -= xp.multiply(alpha, Ap, out=scratch)
+
+
+_move = fused(_of_move, "x_next = alpha * p + x; r = r - alpha * Ap")
+
+
+def _of_turn(sound: Array, rz: Array, rz_before: Array, z: Array, p: Array) -> None:
+    """p = z + beta p."""
+    xp = array_module(p)
+    p *= xp.where(sound > 0, rz / rz_before, xp.zeros_like(rz))
+    p += z
+
+
+_turn = fused(_of_turn, "p = choose(sound > 0, rz / rz_before, 0) * p + z")
 
 
 def _look(
-    xp: Any, x: Array, b: Array, r: Array, rr: Array, sound: Any = True, scratch: Any = None
+    xp: Any, x: Array, b: Array, r: Array, rr: Array, sound: Array, scratch: Array | None = None
 ) -> Array:
-    """Put q, r'r and whether the step was sound into one small array: one transfer, not three."""
-    q = -0.5 * xp.vdot(x, xp.add(b, r, out=scratch))
-    return xp.stack([q, rr, xp.where(sound, xp.ones_like(rr), xp.zeros_like(rr))])
+    """Put x'(b + r), r'r and whether the step was sound into one array: one transfer, not three."""
+    return xp.stack([xp.vdot(x, xp.add(b, r, out=scratch)), rr, sound])
 
 
 def _scalars(
@@ -299,7 +332,8 @@ def _scalars(
     x did not move in the steps after the first unsound one: their scalars are left out. With a
     number that is not finite x is lost, and all are.
     """
-    q, rr, sound = to_host(xp.stack(looks, axis=1)).astype(np.float64)
+    xbr, rr, sound = to_host(xp.stack(looks, axis=1)).astype(np.float64)
+    q = -0.5 * xbr
     if not (np.isfinite(q).all() and np.isfinite(rr).all()):
         return [], [], Reason.NON_FINITE
     n = int(sound.sum())

@@ -14,7 +14,7 @@ from minihf.testing.checks import (
     check_taylor,
     draw_targets,
 )
-from minihf.testing.counting import Gemms, count_gemms
+from minihf.testing.counting import Counts, Gemms, count_gemms, counted
 from minihf.testing.derivatives import (
     central_difference_jvp,
     complex_step_jvp,
@@ -35,6 +35,7 @@ __all__ = [
     "SPD",
     "Batch",
     "CheckFailure",
+    "Counts",
     "Gemms",
     "Problem",
     "Profile",
@@ -53,6 +54,7 @@ __all__ = [
     "check_taylor",
     "complex_step_jvp",
     "count_gemms",
+    "counted",
     "dense_matrix",
     "draw_targets",
     "install",

@@ -1,5 +1,9 @@
 """From a data set to batches: uploaded once, checked once, drawn in an order that the seed decides.
 
+On a device, data of up to `RESIDENT` bytes stay there from the beginning, and all that goes up
+later is the order of the cases, once an epoch. Of larger data a batch goes up for each update,
+while the update before it is at work.
+
 Called by `minihf.fit`.
 """
 
@@ -10,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import array_module, asarray, to_host
-from minihf.optim.batches import Batch, n_cases, rows
+from minihf.backend import array_module, asarray, device, prefetched, to_host
+from minihf.optim.batches import Batch, leaves_of, n_cases, rows
 
-__all__ = ["batches_of", "test_of", "train_of", "upload"]
+__all__ = ["RESIDENT", "batches_of", "first_of", "test_of", "train_of", "upload"]
+
+RESIDENT = 2**30
+"""Bytes of data that stay on a device; of more, one batch at a time is there."""
 
 
 def train_of(data: Any) -> Batch:
@@ -34,14 +41,19 @@ def test_of(data: Any, test: Batch | None) -> Batch | None:
     return test
 
 
-def upload(which: str, batch: Batch) -> Batch:
-    """Bring the data to the backend in use, and refuse what could not be trained on."""
+def upload(which: str, batch: Batch, in_parts: bool = True) -> Batch:
+    """Bring the data to the backend in use, and refuse what could not be trained on.
+
+    Of data that are too large, and wanted in parts only, what is on the host stays there.
+    """
     n_cases(batch)
+    size = sum(array.nbytes for array in leaves_of(batch))
+    stays = in_parts and _elsewhere(batch) and size > RESIDENT
 
     def bring(part: Any, label: str) -> Any:
         if isinstance(part, tuple):
             return tuple(bring(entry, f"{label}[{i}]") for i, entry in enumerate(part))
-        array = asarray(part)
+        array = part if stays else asarray(part)
         if array.dtype.kind in "fc":
             finite = array_module(array).isfinite(array).reshape(len(array), -1).all(axis=1)
             if not bool(finite.all()):
@@ -57,13 +69,16 @@ def upload(which: str, batch: Batch) -> Batch:
 
 
 def batches_of(train: Batch, size: int | None, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield batches for ever: all cases as they are, or `size` in a new order each epoch."""
+    """Yield batches for ever: all cases as they are, or `size` in a new order each epoch.
+
+    They are on the backend in use, wherever the data are.
+    """
     N = n_cases(train)
     if size is not None and not (isinstance(size, int) and 1 <= size <= N):
         raise ValueError(
             f"fit: batch_size is {size!r}, expected a whole number from 1 to {N}, all cases"
         )
-    return _endless(train, size, rng)
+    return prefetched(_endless(train, size, rng))
 
 
 def _endless(train: Batch, size: int | None, rng: np.random.Generator) -> Iterator[Batch]:
@@ -72,5 +87,17 @@ def _endless(train: Batch, size: int | None, rng: np.random.Generator) -> Iterat
         yield train
     while True:
         order = rng.permutation(N)
+        order = order if _elsewhere(train) else asarray(order)
         for start in range(0, N - size + 1, size):
-            yield rows(train, asarray(order[start : start + size]))
+            yield rows(train, order[start : start + size])
+
+
+def first_of(train: Batch, size: int | None) -> Batch:
+    """Return the data, if they are on the backend in use; if not, their first batch, there."""
+    return next(prefetched([rows(train, slice(0, size))])) if _elsewhere(train) else train
+
+
+def _elsewhere(batch: Batch) -> bool:
+    """Tell whether all of a batch is on the host, while a device computes."""
+    on_host = all(isinstance(array, np.ndarray) for array in leaves_of(batch))
+    return on_host and device().backend != "numpy"

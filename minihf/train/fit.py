@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import to_host
+from minihf.backend import prefetched, to_host
 from minihf.optim.batches import Batch, chunks, n_cases
 from minihf.optim.report import Report
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
 from minihf.train.console import interruptible, progress_bar
-from minihf.train.feed import batches_of, test_of, train_of, upload
+from minihf.train.feed import batches_of, first_of, test_of, train_of, upload
 from minihf.train.history import History, log_file
 
 __all__ = ["fit"]
@@ -67,7 +67,8 @@ def fit(
         One that cannot treat every network has a method ``must_suit(net, loss, params, batch)``,
         and refuses there, before anything is trained or written.
     data : Dataset, or a tuple (x, y)
-        Training data; a `Dataset` brings its test data along. Host arrays are uploaded once.
+        Training data; a `Dataset` brings its test data along. To a device they are uploaded once,
+        or batch by batch where they are many (`minihf.train.feed`).
     updates, seconds, epochs : number
         The budget: one of the three, positive. Seconds are those of the updates; the last update
         is finished.
@@ -139,12 +140,12 @@ def fit(
             raise ValueError(f"fit: {count} must be {least} or more, got {value}")
     if averaging is not None and not 0 < averaging <= 1:
         raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
-    train = upload("train", train_of(data))
+    train = upload("train", train_of(data), in_parts=batch_size is not None)
     held_out = test_of(data, test)
     batches = batches_of(train, batch_size, np.random.default_rng(seed))
     params = net.init(seed) if params is None else params
     if hasattr(opt, "must_suit"):
-        opt.must_suit(net, loss, params, train)
+        opt.must_suit(net, loss, params, first_of(train, batch_size))
     fresh = opt.init(params, seed)
     state = fresh if state is None else _must_go_on(opt, state, params, fresh)
     run = _Run(
@@ -328,7 +329,7 @@ class _Run:
         """Return the means over the cases of functions of (output, y), in one forward pass."""
         means = [0.0] * len(measures)
         with np.errstate(over="ignore", invalid="ignore"):
-            for (x, y), share in chunks(batch):
+            for (x, y), share in prefetched(chunks(batch)):
                 output = self.net(params, x)
                 for i, measure in enumerate(measures):
                     means[i] += share * float(to_host(measure(output, y)))

@@ -136,11 +136,12 @@ def test_a_convolution_sums_over_the_windows_of_an_image():
     x = normal(np.random.default_rng(1), lin.params.size + N * C * side * side)
     image = hf.to_host(x)[lin.params.size :].reshape(N, C, side, side)
     image = np.pad(image, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    image = image.transpose(0, 2, 3, 1)  # a window's entries by row, column and channel
     rows_a, rows_s = [], []
     for n in range(N):
         pixels = [(i, j) for i in range(u.shape[2]) for j in range(u.shape[3])]
         rows_a.append(
-            [np.append(image[n, :, i * stride : i * stride + K, j * stride : j * stride + K], 1.0)
+            [np.append(image[n, i * stride : i * stride + K, j * stride : j * stride + K], 1.0)
              for i, j in pixels]
         )  # fmt: skip
         rows_s.append([hf.to_host(u)[n, :, i, j] for i, j in pixels])

@@ -137,9 +137,9 @@ def test_chunks_make_no_difference(monkeypatch, cases, kernel, stride, padding, 
 def test_memory_beyond_the_results_is_a_few_chunks(backend, stride):
     if backend != "numpy":
         pytest.skip("tracemalloc sees NumPy's memory")
-    problem = Problem((3, 3), stride, (1, 1), (28, 28), N=128, C=16, F=4, dtype=np.float32)
+    problem = Problem((3, 3), stride, (1, 1), (28, 28), N=256, C=16, F=4, dtype=np.float32)
     _, residuals = problem.op.forward(*problem.inputs)
-    all_columns = problem.u[0, 0].size * 128 * 9 * 16 * 4
+    all_columns = problem.u[0, 0].size * 256 * 9 * 16 * 4
     rules = {
         "rop": lambda: [problem.op.rop(residuals, *problem.tangents)],
         "vjp": lambda: problem.op.vjp(residuals, problem.u, (True, True, True)),

@@ -35,17 +35,17 @@ def problem():
 
 @pytest.fixture(scope="session")
 def dense():
-    """Give the function that writes objective, gradient and Gauss-Newton matrix down."""
+    """Give the function that writes objective, gradient and Gauss-Newton matrix on the host."""
 
     def values(problem, batch=None, params=None, l2=0.0, curvature=hf.GGN):
         params = params or problem.params
         x, y = batch or problem.batch
         lin = hf.linearize(problem.net, params, x)
-        theta = params.vector
+        theta = hf.to_host(params.vector)
         return SimpleNamespace(
             f=float(problem.loss.value(lin.output, y)) + l2 / 2 * theta @ theta,
-            g=lin.vjp(problem.loss.grad(lin.output, y)) + l2 * theta,
-            G=curvature(lin, problem.loss, y).to_dense() + l2 * np.eye(params.size),
+            g=hf.to_host(lin.vjp(problem.loss.grad(lin.output, y))) + l2 * theta,
+            G=hf.to_host(curvature(lin, problem.loss, y).to_dense()) + l2 * np.eye(params.size),
         )
 
     return values

@@ -18,6 +18,8 @@ from minihf.optim import (
 )
 from minihf.optim.report import joined
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 
 def turn(before, after, *, accepted=True, predicted=-1.0, length=1.0, lam=1.0, problem=""):
     rho = (after - before) / predicted if accepted and predicted < 0 else math.nan
@@ -82,7 +84,7 @@ def test_the_joined_promise_is_that_of_the_way_that_was_gone(problem, run, dense
         Prefix(1.0), l2=0.0, update="sequential",
     )  # fmt: skip
     new, _, (report,) = run(opt, p, 1)
-    here, way = dense(p), new.vector - p.params.vector
+    here, way = dense(p), hf.to_host(new.vector - p.params.vector)
     predicted = here.g @ way + 0.5 * way @ here.G @ way
     assert report.predicted == pytest.approx(predicted, rel=1e-9)
     change = report.new_objective - report.objective

@@ -22,6 +22,8 @@ from minihf.optim import (
 from minihf.optim.steps import Outlook, Step
 from minihf.solvers import CGResult, Reason
 
+pytestmark = pytest.mark.usefixtures("backend")
+
 RULES = {
     "fixed": FixedStep(),
     "armijo": BacktrackingArmijo(),
@@ -152,7 +154,7 @@ def test_per_block_the_block_at_fault_is_told_and_no_other(update, problem, run)
 
 def test_a_solution_that_is_not_finite_counts_as_such_whatever_its_reason(problem, run):
     def solver(A, b, previous, M):
-        x = np.full_like(b, math.inf if b.size > 20 else 1.0)
+        x = 0 * b + (math.inf if b.size > 20 else 1.0)
         return CGResult(x, [(1, x)], [0.0, -1.0], [1.0, 0.0], 1, Reason.CONVERGED)
 
     _, state, (report,) = run(layers(solver=solver), problem(), 1)
@@ -296,8 +298,7 @@ def test_negative_curvature_in_mid_solve_is_no_problem(problem, run):
 
     class Bent(hf.GGN):
         def product(self, v, block):
-            bend = np.where(np.arange(v.size) < 5, -0.2, 1.0)
-            return bend * v
+            return hf.asarray(np.where(np.arange(v.size) < 5, -0.2, 1.0)) * v
 
     opt = layers(curvature=Bent, damping=Constant(0.0), step_rule=BacktrackingArmijo())
     _, _, (report,) = run(opt, problem(), 1)
@@ -314,7 +315,8 @@ def test_a_preconditioner_that_gives_nothing_is_not_made_up_for_by_momentum(
     factor, told, problem, run
 ):
     def broken(C, g, shift, memory, rng):
-        return {name: factor * np.eye(block.size) for name, block in C.partition.items()}, memory
+        eye = {name: hf.asarray(np.eye(block.size)) for name, block in C.partition.items()}
+        return {name: factor * matrix for name, matrix in eye.items()}, memory
 
     p = problem()
     opt = layers(solver=PreconditionerOnly(), step_rule=Subspace())

@@ -67,6 +67,7 @@ def test_a_product_costs_as_many_gradients_as_the_page_says(chunk, backend):
 @pytest.fixture(scope="module")
 def stalled():
     """Six layers of sigmoids, and where thirty passes of SGD leave them."""
+    hf.use("numpy")                              # whatever the test before was on
     digits = hf.data.load("digits")
     data = digits.x_train[::3], digits.y_train[::3]
     net, loss = sigmoid_classifier(64, *[32] * 6, 10), hf.SoftmaxCrossEntropy()
