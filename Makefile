@@ -25,7 +25,7 @@ endif
 # Two workers with a BLAS thread each: more threads than cores would fight.
 pytest  = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: help demo test test-fast test-gpu lint docs bench clean
+.PHONY: help demo test test-fast test-gpu lint docs bench bench-gpu clean
 .NOTPARALLEL:
 
 help:  ## list the tasks
@@ -52,8 +52,11 @@ lint: $(DEV)  ## check style, types, the order of imports and spelling
 docs: $(DOCS)  ## build the book, running every page, into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-bench: $(RUN)  ## time Gauss-Newton products next to bare matrix products, and to JAX if installed
-	$(BIN)/minihf bench
+bench: $(RUN)  ## time products next to bare matrix products, and to other libraries if installed
+	$(BIN)/minihf bench $(ARGS)
+
+bench-gpu: $(RUN)  ## the same on a GPU, next to its rate of matrix products; without one, say why not
+	$(BIN)/minihf bench --gpu $(ARGS)
 
 clean:  ## remove all that make made, .venv too
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -63,6 +63,11 @@ def test_a_run_that_gives_up_is_a_failure(tmp_path, monkeypatch):
         (["demo", "--out", "/no/such/folder/figure.png"], "no writable folder '/no/such/folder'"),
         (["demo", "--backend", "abacus"], "unknown backend 'abacus'"),
         (["bench", "--rounds", "0.5"], "a whole number of 1 or more"),
+        (["bench", "--threads", "0"], "a whole number of 1 or more"),
+        (["bench", "--problems", "lsmt"], "did you mean 'lstm'?"),
+        (["bench", "--problems", "cnn,cnn"], "named twice"),
+        (["bench", "--out", "/no/such/folder/page.md"], "no writable folder '/no/such/folder'"),
+        (["bench", "--out", "/"], "cannot write '/': it is a folder"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required"),
     ],
@@ -84,6 +89,9 @@ def test_help_names_every_option_with_its_default(words, capsys):
         for option in ("--seconds", "--seed", "--out", "--methods", "--backend", "--quiet"):
             assert option in text
         assert text.count("default") >= 5
+    if words[0] == "bench":
+        for option in ("--rounds", "--problems", "--threads", "--out", "--gpu"):
+            assert option in text
     assert "usage: minihf" in text
 
 
@@ -100,13 +108,3 @@ def test_a_figure_that_cannot_be_written_is_one_line_and_exit_code_one(
     assert code == 1
     assert capsys.readouterr().err.strip() == "minihf: No space left on device"
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-def test_the_bench_counts_the_matrix_products_of_a_product_and_of_a_sweep(capsys):
-    assert cli.main(["bench", "--rounds", "1"]) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    products = [row[2] for row in rows if row[:2] == ["one", "product"]]
-    sweeps = [row[2] for row in rows if row[:2] == ["layer", "blocks"]]
-    assert (products[0], sweeps[0]) == ("30", "72")                    # 4 L - 2 and L^2 + L
-    assert len(products) == len(sweeps) == 3

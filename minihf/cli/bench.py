@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-from minihf.cli.words import positive
+from minihf.cli.words import page, positive, problem, problem_names, several
+from minihf.experiments.machine import cores, thread_settings
 
 __all__ = ["add_bench"]
 
@@ -14,20 +19,74 @@ def add_bench(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
         "bench",
-        help="time Gauss-Newton products next to their bare matrix products, and to JAX",
+        help="time Gauss-Newton products next to their bare matrix products, and to rivals",
         description="Time products with the Gauss-Newton matrices of a deep autoencoder, a CNN and "
-        "an LSTM next to their bare matrix products, and to JAX where it is installed.",
+        "an LSTM, conjugate gradients, sweeps over the layers' blocks and updates, next to their "
+        "bare matrix products and to JAX, PyTorch, BackPACK and curvlinops where these are "
+        "installed. With all of them it takes a quarter of an hour.",
     )
     parser.set_defaults(run=_bench)
     parser.add_argument(
         "--rounds", type=positive(int), default=15, metavar="N",
-        help="how often everything is timed, in turns (default: 15)",
+        help="how often products are timed, in turns; sweeps and updates are half as often, CG a "
+        "fifth (default: 15)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--problems", type=several("problem", problem), default=problem_names(), metavar="A,B",
+        help=f"which problems (default: {','.join(problem_names())})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=positive(int), default=cores(), metavar="N",
+        help="threads of every library (default: one for each core, here %(default)s)",
+    )  # fmt: skip
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
+        "--out", type=page, metavar="FILE",
+        help="also write the tables, with how to read them, as a page in Markdown",
+    )  # fmt: skip
+    either.add_argument(
+        "--gpu", action="store_true",
+        help="minihf alone, on the GPU, next to the GPU's rate of matrix products",
     )  # fmt: skip
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from minihf.experiments.bench import bench
+    settings = thread_settings(arguments.threads)
+    if any(os.environ.get(name) != value for name, value in settings.items()):
+        return _again(arguments, settings)
+    from minihf.experiments.bench import page as page_of
+    from minihf.experiments.files import write_text
 
-    for line in bench(arguments.rounds):
+    lines = []
+    for line in _lines(arguments):
         print(line, flush=True)
+        lines.append(line)
+    if arguments.out:
+        write_text(arguments.out, page_of(lines, f"minihf {' '.join(_words(arguments))}"))
     return 0
+
+
+def _lines(arguments: argparse.Namespace) -> Iterator[str]:
+    from minihf.experiments.bench import PROBLEMS, bench, bench_gpu
+
+    problems = [one for one in PROBLEMS if one.name in arguments.problems]
+    return (bench_gpu if arguments.gpu else bench)(arguments.rounds, problems)
+
+
+def _again(arguments: argparse.Namespace, settings: dict[str, str]) -> int:
+    """Start over in a process of its own, as the libraries look for their threads only once."""
+    command = [sys.executable, "-c", "import sys, minihf.cli; sys.exit(minihf.cli.main())"]
+    try:
+        return subprocess.run(
+            [*command, *_words(arguments)], env=os.environ | settings, check=False
+        ).returncode
+    except KeyboardInterrupt:                            # it has been told, too, and has said so
+        return 1
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    words = ["bench", "--problems", ",".join(arguments.problems)]
+    words += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
+    if arguments.out:
+        return [*words, "--out", str(arguments.out)]
+    return [*words, "--gpu"] if arguments.gpu else words

@@ -19,8 +19,11 @@ __all__ = [
     "known_methods",
     "method",
     "natural",
+    "page",
     "parameter",
     "positive",
+    "problem",
+    "problem_names",
     "profile",
     "several",
     "task",
@@ -122,6 +125,38 @@ def folder(text: str) -> Path:
 
     with files.folder(Path(text)):
         return Path(text)
+
+
+@refusing
+def page(text: str) -> Path:
+    """Read where a page can be written."""
+    from minihf.experiments import files
+
+    path = Path(text)
+    if path.is_dir():
+        raise ValueError(f"cannot write {text!r}: it is a folder")
+    try:
+        files.must_be_writable(path.parent)
+    except OSError:
+        raise ValueError(
+            f"cannot write {text!r}: no writable folder {str(path.parent)!r}"
+        ) from None
+    return path
+
+
+def problem_names() -> list[str]:
+    """Return the names of the benchmark's problems."""
+    from minihf.experiments.bench import PROBLEMS
+
+    return [problem.name for problem in PROBLEMS]
+
+
+@refusing
+def problem(text: str) -> str:
+    """Read the name of a problem of the benchmark."""
+    from minihf.experiments.variants import one_of
+
+    return one_of(problem_names(), "problem", text)
 
 
 @refusing

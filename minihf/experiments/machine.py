@@ -1,18 +1,30 @@
 """What matrix products run on: facts that a timing depends on.
 
-Called by the race, which writes them down, and by ``minihf check``.
+Called by the race and the benchmark, which write them down, and by ``minihf check``.
 """
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minihf.parallel import workers
 
-__all__ = ["THREADS", "blas", "blas_threads", "threads"]
+__all__ = [
+    "THREADS",
+    "blas",
+    "blas_threads",
+    "cores",
+    "processor",
+    "thread_settings",
+    "threads",
+]
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "OMP_NUM_THREADS")
 OF = {"openblas": THREADS[0], "mkl": THREADS[1], "blis": THREADS[2], "accelerate": ""}
@@ -38,6 +50,29 @@ def blas_threads() -> str:
     for name in dict.fromkeys((mine, "OMP_NUM_THREADS")):
         if os.environ.get(name):
             return f"{os.environ[name]} threads by {name}"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     hint = f" ({mine} sets it)" if mine else ""
-    return f"its own number of threads, on {cores} cores{hint}"
+    return f"its own number of threads, on {cores()} cores{hint}"
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Name the processor, as far as the system does, and how many of its cores are ours."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+        name = models[0] if models else name
+    return f"{name} ({platform.machine()}), {cores()} cores"
+
+
+def thread_settings(n: int) -> dict[str, str]:
+    """Return the environment in which NumPy, PyTorch and XLA all start with n threads.
+
+    They look at it once, when they are loaded.
+    """
+    return dict.fromkeys((*THREADS, "NPROC"), str(n))
