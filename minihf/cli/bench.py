@@ -48,13 +48,18 @@ def add_bench(commands: Any) -> None:
         "--gpu", action="store_true",
         help="minihf alone, on the GPU, next to the GPU's rate of matrix products",
     )  # fmt: skip
+    parser.add_argument(
+        "--growth", action="store_true",
+        help="minihf alone: how costs grow with cases, width, layers, time steps and blocks",
+    )  # fmt: skip
 
 
 def _bench(arguments: argparse.Namespace) -> int:
     settings = thread_settings(arguments.threads)
     if any(os.environ.get(name) != value for name, value in settings.items()):
         return _again(arguments, settings)
-    from minihf.experiments.bench import page as page_of
+    from minihf.experiments.bench import growth_page
+    from minihf.experiments.bench import page as products_page
     from minihf.experiments.files import write_text
 
     lines = []
@@ -62,13 +67,16 @@ def _bench(arguments: argparse.Namespace) -> int:
         print(line, flush=True)
         lines.append(line)
     if arguments.out:
+        page_of = growth_page if arguments.growth else products_page
         write_text(arguments.out, page_of(lines, f"minihf {' '.join(_words(arguments))}"))
     return 0
 
 
 def _lines(arguments: argparse.Namespace) -> Iterator[str]:
-    from minihf.experiments.bench import PROBLEMS, bench, bench_gpu
+    from minihf.experiments.bench import PROBLEMS, bench, bench_gpu, growth
 
+    if arguments.growth:
+        return growth(arguments.rounds)
     problems = [one for one in PROBLEMS if one.name in arguments.problems]
     return (bench_gpu if arguments.gpu else bench)(arguments.rounds, problems)
 
@@ -87,6 +95,7 @@ def _again(arguments: argparse.Namespace, settings: dict[str, str]) -> int:
 def _words(arguments: argparse.Namespace) -> list[str]:
     words = ["bench", "--problems", ",".join(arguments.problems)]
     words += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
+    words += ["--growth"] * arguments.growth
     if arguments.out:
         return [*words, "--out", str(arguments.out)]
     return [*words, "--gpu"] if arguments.gpu else words

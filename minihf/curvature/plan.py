@@ -142,6 +142,11 @@ class Plan:
         whole = _there_and_back(lin.stretch(lin.params.names, lin.end))
         return cls(products, choices, walks, ways, whole, lin.params.dtype.itemsize)
 
+    @property
+    def held(self) -> int:
+        """Bytes of the factors."""
+        return self.itemsize * sum(choice.held for choice in self.choices.values())
+
     def __str__(self) -> str:
         """Return the choices and their arithmetic as a table."""
         head = (

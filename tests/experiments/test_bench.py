@@ -12,6 +12,7 @@ from minihf import cli
 from minihf.experiments import bench, machine
 from minihf.experiments.bench import PROBLEMS, Problem, gpu, rivals, systems
 from minihf.experiments.bench.counts import alone, count_gemms, memory_of
+from minihf.experiments.bench.growth import AXES, growth, growth_page
 from minihf.experiments.bench.measuring import OURS, measure
 from minihf.experiments.bench.page import report
 from minihf.experiments.bench.systems import PLANNED, PLANNING, PRODUCT, SOLVE, SWEEP, UPDATES
@@ -292,3 +293,32 @@ def test_every_task_runs_on_a_device(name, problem):
     for task in TASKS:
         assert re.search(rf"^\| {re.escape(task)} ", "\n".join(lines), flags=re.MULTILINE)
     assert OURS in lines[-1]
+
+
+# Growth ---------------------------------------------------------------------------------------
+
+
+def exponents(axis):
+    """Return the last column of a table, by the first."""
+    lines = "\n".join(growth(1, [axis])).splitlines()
+    rows = [line.split("|") for line in lines if "flops" in line]
+    return {row[1].strip(): float(row[-2]) for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [("cases", 1), ("width", 2), ("layers", 1), ("time steps", 1), ("layers, a block each", 2)],
+)
+def test_costs_grow_as_they_should(name, due):
+    axis = next(axis for axis in AXES if axis.name == name)
+    found = exponents(axis)
+    assert abs(found["walked: 10^6 flops"] - due) < 0.25
+    if "planned: 10^6 flops" in found:
+        assert abs(found["planned: 10^6 flops"] - 1) < 0.25
+
+
+def test_the_growth_page_has_its_command_and_tables():
+    page = growth_page(["| a table |"], "minihf bench --growth")
+    assert "minihf bench --growth" in page
+    assert "| a table |" in page
+    assert "{" not in page.replace("{doc}", "")

@@ -6,6 +6,7 @@
     measuring   what it takes on this one, all systems in turns
     page        the tables, and the page of the book that they go into
     gpu         the same on a GPU, held against its rate of matrix products
+    growth      how costs grow with the size of a problem
 
 Called by ``minihf bench``.
 """
@@ -15,13 +16,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from minihf.experiments.bench.gpu import bench_gpu
+from minihf.experiments.bench.growth import growth, growth_page
 from minihf.experiments.bench.measuring import measure
 from minihf.experiments.bench.page import facts, page, report
 from minihf.experiments.bench.problems import PROBLEMS, Problem
 from minihf.experiments.bench.rivals import RIVALS
 from minihf.experiments.bench.timing import interleaved_medians
 
-__all__ = ["PROBLEMS", "Problem", "bench", "bench_gpu", "interleaved_medians", "page"]
+__all__ = [
+    "PROBLEMS",
+    "Problem",
+    "bench",
+    "bench_gpu",
+    "growth",
+    "growth_page",
+    "interleaved_medians",
+    "page",
+]
 
 
 def bench(rounds: int = 15, problems: Sequence[Problem] = PROBLEMS) -> Iterator[str]:
