@@ -33,7 +33,8 @@ from weakref import ref
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, described, fused, shape_of, to_host, widens
+from minihf.backend import Array, array_module, asarray, described, shape_of, to_host, widens
+from minihf.fused import fused
 from minihf.ops import sigmoid, softplus
 
 __all__ = ["Loss", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError"]

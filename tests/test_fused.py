@@ -13,7 +13,7 @@ import pytest
 
 import minihf as hf
 from minihf import backend as seam
-from minihf.backend import CHOOSE, Fused, fused
+from minihf.fused import CHOOSE, Fused, fused
 from minihf.testing import StrictArray, counted, strict
 
 ROUNDING = 8 * np.finfo(np.float64).eps      # a compiler may contract a b + c

@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minihf.backend import Array, array_module, fused
+from minihf.backend import Array, array_module
+from minihf.fused import fused
 from minihf.op import LinearOp, Op
 
 __all__ = [

@@ -22,7 +22,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from minihf.backend import Array, array_module, fused, gemm
+from minihf.backend import Array, array_module, gemm
+from minihf.fused import fused
 from minihf.ops.recurrent import Recurrent, check, result_type, swap
 
 __all__ = ["rnn"]

@@ -26,7 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, array_module, fused, to_host
+from minihf.backend import Array, array_module, to_host
+from minihf.fused import fused
 
 __all__ = [
     "CGResult",
