@@ -76,7 +76,9 @@ def _lines(arguments: argparse.Namespace) -> Iterator[str]:
     from minihf.experiments.bench import PROBLEMS, bench, bench_gpu, growth
 
     if arguments.growth:
-        return growth(arguments.rounds)
+        return growth(
+            arguments.rounds, figure=arguments.out and arguments.out.with_name("growth.svg")
+        )
     problems = [one for one in PROBLEMS if one.name in arguments.problems]
     return (bench_gpu if arguments.gpu else bench)(arguments.rounds, problems)
 

@@ -322,3 +322,11 @@ def test_the_growth_page_has_its_command_and_tables():
     assert "minihf bench --growth" in page
     assert "| a table |" in page
     assert "{" not in page.replace("{doc}", "")
+
+
+def test_growth_is_drawn(tmp_path):
+    axis = replace(AXES[-1], sizes=(1, 2))
+    list(growth(1, [axis], tmp_path / "growth.svg"))
+    drawn = (tmp_path / "growth.svg").read_text()
+    assert axis.name in drawn
+    assert "planned, ms" in drawn

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log2
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from minihf.experiments.bench.page import facts
 from minihf.experiments.bench.problems import Case, Problem
 from minihf.experiments.bench.systems import ITERATIONS
 from minihf.experiments.bench.timing import interleaved_medians
+from minihf.experiments.figures import write_figure
 from minihf.experiments.networks import lstm_classifier
 from minihf.experiments.tables import markdown
 from minihf.layers import Dense, Sequential, Tanh
@@ -50,6 +52,10 @@ quadratically with the width, and, with a block for each layer, quadratically wi
 
 The networks are dense, four layers of 256 units with tanh and ten classes, on 500 cases (250 for
 the widths), and three layers of LSTM of 64 units, on 100 cases. float32.
+
+![Seconds and memory against the sizes](growth.svg)
+
+Seconds (solid) and memory (dashed), and dotted how seconds would grow with the flops of walking.
 
 {lines}
 """
@@ -102,31 +108,63 @@ AXES = (
 )
 
 
+Costs = Mapping[str, Sequence[float]]
+"""A quantity at each size, by its name."""
+
+
 def growth_page(lines: Sequence[str], command: str) -> str:
-    """Return the page for these lines, which the command gave."""
+    """Return the page for these lines, which the command gave; its figure lies beside it."""
     return PAGE.replace("{command}", command).replace("{lines}", "\n".join(lines))
 
 
-def growth(rounds: int = 5, axes: Sequence[Axis] = AXES) -> Iterator[str]:
-    """Measure along the axes; yield the lines of the tables as they come.
+def growth(
+    rounds: int = 5, axes: Sequence[Axis] = AXES, figure: Path | None = None
+) -> Iterator[str]:
+    """Measure along the axes; yield the lines of the tables as they come, and draw a figure.
 
     Each table has a product with all blocks, walked, and, where there are several, by the ways that
     are planned for thirty products.
     """
     yield from facts([], rounds)
+    found: dict[Axis, Costs] = {}
     for axis in axes:
+        at = [_measured(axis, size, rounds) for size in axis.sizes]
+        found[axis] = {quantity: [costs[quantity] for costs in at] for quantity in at[0]}
         yield ""
         yield f"### {axis.name}"
         yield ""
-        yield markdown([*_table(axis, rounds)])
+        yield markdown([*_table(axis, found[axis])])
+    if figure is not None:
+        write_figure(_drawn(found), figure)
 
 
-def _table(axis: Axis, rounds: int) -> Iterator[list[str]]:
-    measured = {size: _measured(axis, size, rounds) for size in axis.sizes}
+def _table(axis: Axis, costs: Costs) -> Iterator[list[str]]:
     yield ["", *(f"{size:,}" for size in axis.sizes), "exponent"]
-    for quantity in next(iter(measured.values())):
-        values = [measured[size][quantity] for size in axis.sizes]
+    for quantity, values in costs.items():
         yield [quantity, *(f"{value:.3g}" for value in values), f"{_exponent(values):.2f}"]
+
+
+def _drawn(found: Mapping[Axis, Costs]) -> Any:
+    """Draw seconds (solid) and memory (dashed), and how the flops of walking grow (dotted)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    for panel, (axis, costs) in zip(figure.subplots(2, 3).flat, found.items(), strict=False):
+        for color, way in (("C0", "walked"), ("C1", "planned")):
+            for quantity, style in (("ms", "o-"), ("MB at most", "s--")):
+                values = costs.get(f"{way}: {quantity}")
+                if values is not None:
+                    label = f"{way}, {quantity}"
+                    panel.plot(axis.sizes, values, style, color=color, markersize=3, label=label)
+        flops, ms = costs["walked: 10^6 flops"], costs["walked: ms"]
+        due = [ms[0] * value / flops[0] for value in flops]
+        panel.plot(axis.sizes, due, ":", color="grey", label="as the flops of walking")
+        panel.set(xscale="log", yscale="log", xlabel=axis.name)
+        panel.set_xticks(axis.sizes, [f"{size:,}" for size in axis.sizes])
+        panel.minorticks_off()
+    handles, labels = panel.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5)
+    return figure
 
 
 def _exponent(values: Sequence[float]) -> float:
