@@ -95,7 +95,8 @@ def _blas() -> ThreadpoolController:
 
 
 def _blas_threads() -> int:
-    return max((library["num_threads"] for library in _blas().info()), default=1)
+    libraries = _blas().select(user_api="blas").lib_controllers
+    return max((library.num_threads for library in libraries), default=1)
 
 
 def _number(asked_by: str, value: object) -> int:

@@ -90,7 +90,8 @@ def test_help_names_every_option_with_its_default(words, capsys):
             assert option in text
         assert text.count("default") >= 5
     if words[0] == "bench":
-        for option in ("--rounds", "--problems", "--threads", "--out", "--gpu"):
+        options = ("--rounds", "--problems", "--threads", "--workers", "--growth", "--out", "--gpu")
+        for option in options:
             assert option in text
     assert "usage: minihf" in text
 

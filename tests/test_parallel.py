@@ -11,6 +11,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import minihf as hf
+from minihf.ops.conv import Conv2dOp
 from minihf.optim.batches import gradient, objective
 from minihf.parallel import each
 
@@ -134,3 +135,29 @@ def test_in_parallel_or_one_after_the_other_the_bits_are_the_same(make, monkeypa
     parallel = run()
     monkeypatch.setattr("minihf.parallel._pool", lambda n: OneAfterTheOther())
     assert run() == parallel
+
+
+@pytest.mark.parametrize("N", [1, 2, 7])
+@pytest.mark.parametrize(
+    ("stride", "padding", "filters"), [(1, 1, 3), (2, 1, 3), (1, 0, 40)], ids=["1", "2", "columns"]
+)
+def test_the_four_rules_of_convolution_are_shared_out_by_cases(N, stride, padding, filters):
+    rng = np.random.default_rng(0)
+    op = Conv2dOp((stride, stride), (padding, padding))
+    shapes = (N, 2, 6, 7), (filters, 2, 3, 3), (filters,)
+    inputs = [rng.standard_normal(shape) for shape in shapes]
+
+    def rules():
+        y, residuals = op.forward(*inputs)
+        u = np.cos(np.arange(y.size)).reshape(y.shape)
+        both = op.rvjp(residuals, inputs, u, 2 * u, (True,) * 3)
+        return [y, op.rop(residuals, *inputs), *op.vjp(residuals, u, (True,) * 3), *both]
+
+    alone = rules()
+    hf.use_workers(2)
+    try:
+        shared = rules()
+    finally:
+        hf.use_workers(1)
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-12)

@@ -39,6 +39,10 @@ def add_bench(commands: Any) -> None:
         "--threads", type=positive(int), default=cores(), metavar="N",
         help="threads of every library (default: one for each core, here %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=positive(int), default=1, metavar="N",
+        help="workers of minihf, among which its threads are shared (default: 1)",
+    )  # fmt: skip
     either = parser.add_mutually_exclusive_group()
     either.add_argument(
         "--out", type=page, metavar="FILE",
@@ -61,7 +65,9 @@ def _bench(arguments: argparse.Namespace) -> int:
     from minihf.experiments.bench import growth_page
     from minihf.experiments.bench import page as products_page
     from minihf.experiments.files import write_text
+    from minihf.parallel import use_workers
 
+    use_workers(arguments.workers)
     lines = []
     for line in _lines(arguments):
         print(line, flush=True)
@@ -97,6 +103,7 @@ def _again(arguments: argparse.Namespace, settings: dict[str, str]) -> int:
 def _words(arguments: argparse.Namespace) -> list[str]:
     words = ["bench", "--problems", ",".join(arguments.problems)]
     words += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
+    words += ["--workers", str(arguments.workers)] * (arguments.workers > 1)
     words += ["--growth"] * arguments.growth
     if arguments.out:
         return [*words, "--out", str(arguments.out)]

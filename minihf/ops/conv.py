@@ -36,7 +36,7 @@ Called by `minihf.layers.Conv2d`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -49,6 +49,7 @@ from minihf.ops.windows import Pair, Windows, channels_last, pair
 __all__ = ["conv2d", "conv2d_fault"]
 
 Term: TypeAlias = tuple[Any, Any]
+Chunks: TypeAlias = Iterator[tuple[slice, Array]]
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,14 @@ class Conv2dOp(Op):
         y = xp.empty((N, *windows.count, F), dtype=xp.result_type(*(x.dtype for x in arrays)))
         # b for a whole image: adding F numbers pixel by pixel would take several times longer.
         b_image = None if b is None else xp.tile(b, y[0].size // F)
-        for some, chunk in windows.columns(images, cols):
-            gemm(chunk, matrix, out=y[some].reshape(-1, F))
-            if b_image is not None:
-                add_into(y[some].reshape(-1, b_image.size), b_image)
+
+        def fill(chunks: Chunks) -> None:
+            for some, chunk in chunks:
+                gemm(chunk, matrix, out=y[some].reshape(-1, F))
+                if b_image is not None:
+                    add_into(y[some].reshape(-1, b_image.size), b_image)
+
+        windows.by_worker(fill, images, cols)
         return _channels_second(y)
 
     def _transpose_in_x(self, terms: Sequence[Term], x_shape: tuple[int, ...]) -> Array:
@@ -173,12 +178,16 @@ class Conv2dOp(Op):
         xp = array_module(matrix)
         dtype = xp.result_type(*(array.dtype for array in [*cotangents, *weights]))
         c = xp.empty((N, qh, sh, qw, sw * C), dtype=dtype)
-        for some, chunk in windows.columns(cotangents, results=sh * sw * C):
-            if self.stride == (1, 1):
-                gemm(chunk, matrix, out=c[some].reshape(-1, C))
-            else:
-                phases = gemm(chunk, matrix).reshape(-1, qh, qw, sh, sw * C)
-                c[some] = phases.swapaxes(2, 3)
+
+        def fill(chunks: Chunks) -> None:
+            for some, chunk in chunks:
+                if self.stride == (1, 1):
+                    gemm(chunk, matrix, out=c[some].reshape(-1, C))
+                else:
+                    phases = gemm(chunk, matrix).reshape(-1, qh, qw, sh, sw * C)
+                    c[some] = phases.swapaxes(2, 3)
+
+        windows.by_worker(fill, cotangents, results=sh * sw * C)
         return _channels_second(c.reshape(N, qh * sh, qw * sw, C)[:, :H, :width])
 
     def _phases(self, W: Array, windows: Windows) -> Array:
@@ -197,11 +206,17 @@ class Conv2dOp(Op):
         self, total: Array | None, x: Any, u: Array, W: Array, cols: Any = None
     ) -> Array:
         """Add x ⋆'' u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
-        F = len(W)
-        u = channels_last(u)
+        F, u, windows = len(W), channels_last(u), self._windows(x.shape, W)
+
+        def summed(chunks: Chunks) -> Array:
+            matrix: Any = None
+            for some, chunk in chunks:
+                matrix = add_gemm(matrix, chunk.T, u[some].reshape(-1, F))
+            return matrix
+
         matrix: Any = None if total is None else _matrix(total)
-        for some, chunk in self._windows(x.shape, W).columns([x], cols):
-            matrix = add_gemm(matrix, chunk.T, u[some].reshape(-1, F))
+        for part in windows.by_worker(summed, [x], cols):
+            matrix = add_into(matrix, part)
         return _filters(matrix, W)
 
     def _windows(self, x_shape: Sequence[int], W: Array) -> Windows:
@@ -295,11 +310,11 @@ def conv2d(x: Any, W: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     -----
     Cost: of the size of one forward pass, one product forward, at most two in each of `rop` and
     `vjp`, four in `rvjp`. For a stride s that does not divide the kernel, the cotangent of x costs
-    s^2 ceil(K / s)^2 / K^2 as much. Memory beyond the results: `CHUNK` bytes of columns (one case
-    at least), for a stride's phases as much again at most, and the chunk's padded images. The
-    linearization keeps x, padded, and where C KH KW <= 2 F all columns: at most twice the size of
-    the output. Per-case factors (`Op.factors`, for preconditioners) are the exception: they are all
-    the columns, N OH OW C KH KW numbers.
+    s^2 ceil(K / s)^2 / K^2 as much. Memory beyond the results, for each worker: `CHUNK` bytes of
+    columns (one case at least), for a stride's phases as much again at most, and the chunk's padded
+    images. The linearization keeps x, padded, and where C KH KW <= 2 F all columns: at most twice
+    the size of the output. Per-case factors (`Op.factors`, for preconditioners) are the exception: they
+    are all the columns, N OH OW C KH KW numbers.
 
     Examples
     --------

@@ -2,18 +2,21 @@
 
 A row of cols(x) holds the window of x that one output pixel looks at. All rows together are many
 times the size of x. So they are never there as a whole: `Windows.columns` fills a buffer of `CHUNK`
-bytes with the windows of a few cases, which the product then finds in the processor's cache.
+bytes with the windows of a few cases, which the product then finds in the processor's cache. Most
+of the time goes into filling it, so cases are shared out among workers, where there are several.
 
 Called by `minihf.ops.conv`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from minihf.backend import Array, array_module
+from minihf.parallel import each, workers
 
 __all__ = ["CHUNK", "Framed", "Pair", "Windows", "channels_last", "pair"]
 
@@ -46,31 +49,52 @@ class Windows:
         frame[:, *inside] = channels_last(x)[:, *part]
         return Framed(tuple(x.shape), self._seen(frame))
 
+    def by_worker(
+        self,
+        work: Callable[[Iterator[tuple[slice, Array]]], Any],
+        images: Sequence[Any],
+        known: Array | None = None,
+        results: int = 0,
+    ) -> list[Any]:
+        """Return what `work` makes of `columns`, for each worker's share of the cases, in order."""
+        N, n = len(images[0]), min(workers(), len(images[0]))
+        edges = [N * i // n for i in range(n + 1)]
+        shares = [slice(*share) for share in pairwise(edges)]
+        return each(lambda share: work(self.columns(images, known, results, share)), shares)
+
     def columns(
-        self, images: Sequence[Any], known: Array | None = None, results: int = 0
+        self,
+        images: Sequence[Any],
+        known: Array | None = None,
+        results: int = 0,
+        share: slice = slice(0, None),
     ) -> Iterator[tuple[slice, Array]]:
         """Yield ``(cases, columns)``, chunk by chunk: a row for each window, the images abreast.
 
         The array is a buffer: good until the next. Its columns are sorted by image, row of the
         window, column of the window and channel. `known` columns of all cases are not made again.
-        `results` is how many numbers the caller makes of each row, to be held beside it.
+        `results` is how many numbers the caller makes of each row, to be held beside it. Of all
+        cases only a `share` may be asked for.
         """
+        first, last, _ = share.indices(len(images[0]))
         if known is not None:
-            yield slice(None), known
+            rows = self.count[0] * self.count[1]
+            yield slice(first, last), known[first * rows : last * rows]
             return
         xp = array_module(*(x.seen if isinstance(x, Framed) else x for x in images))
         dtype = xp.result_type(*(x.dtype for x in images))
-        N, C, H, width = images[0].shape
+        _, C, H, width = images[0].shape
         row = len(images) * self.size[0] * self.size[1] * C
         bytes_per_case = self.count[0] * self.count[1] * max(row, results) * dtype.itemsize
         limit = CHUNK if xp.__name__ == "numpy" else CHUNK_ELSEWHERE
-        cases = max(1, min(N, limit // bytes_per_case))
+        cases = max(1, min(last - first, limit // bytes_per_case))
         frame = self._frame(cases, C, xp, dtype)
         seen = self._seen(frame)
         inside, part = self._overlap(H, width)
         buffer = xp.empty((cases, *self.count, len(images), *seen.shape[3:]), dtype=dtype)
-        for start in range(0, N, cases):
-            some, n = slice(start, start + cases), min(cases, N - start)
+        for start in range(first, last, cases):
+            n = min(cases, last - start)
+            some = slice(start, start + n)
             for i, x in enumerate(images):
                 if isinstance(x, Framed):
                     _copy_rows(buffer[:n, :, :, i], x.seen[some])

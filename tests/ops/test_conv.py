@@ -118,12 +118,12 @@ def test_chunks_make_no_difference(monkeypatch, cases, kernel, stride, padding, 
     problem = Problem(kernel, stride, padding, image, N=5, C=3, F=1)   # C KH KW > 2 F: none kept
     expected, columns, starts = problem.all_rules(), windows.Windows.columns, []
 
-    def few_at_a_time(self, images, known=None, results=0):
+    def few_at_a_time(self, images, known=None, results=0, share=slice(None)):
         numbers = max(len(images) * images[0].shape[1] * self.size[0] * self.size[1], results)
         limit = cases * self.count[0] * self.count[1] * numbers * np.dtype(float).itemsize
         monkeypatch.setattr(windows, "CHUNK", limit)
         monkeypatch.setattr(windows, "CHUNK_ELSEWHERE", limit)
-        for some, chunk in columns(self, images, known, results):
+        for some, chunk in columns(self, images, known, results, share):
             starts.append(some.start)
             yield some, chunk
 
