@@ -313,8 +313,8 @@ def conv2d(x: Any, W: Any, b: Any = None, stride: Any = 1, padding: Any = 0) -> 
     s^2 ceil(K / s)^2 / K^2 as much. Memory beyond the results, for each worker: `CHUNK` bytes of
     columns (one case at least), for a stride's phases as much again at most, and the chunk's padded
     images. The linearization keeps x, padded, and where C KH KW <= 2 F all columns: at most twice
-    the size of the output. Per-case factors (`Op.factors`, for preconditioners) are the exception: they
-    are all the columns, N OH OW C KH KW numbers.
+    the size of the output. Per-case factors (`Op.factors`, for preconditioners) are the exception:
+    all the columns, N OH OW C KH KW numbers.
 
     Examples
     --------
