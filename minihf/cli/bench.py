@@ -101,10 +101,11 @@ def _again(arguments: argparse.Namespace, settings: dict[str, str]) -> int:
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:
-    words = ["bench", "--problems", ",".join(arguments.problems)]
+    words = ["bench", "--growth"] if arguments.growth else ["bench"]
+    if not arguments.growth:
+        words += ["--problems", ",".join(arguments.problems)]
     words += ["--threads", str(arguments.threads), "--rounds", str(arguments.rounds)]
     words += ["--workers", str(arguments.workers)] * (arguments.workers > 1)
-    words += ["--growth"] * arguments.growth
     if arguments.out:
         return [*words, "--out", str(arguments.out)]
     return [*words, "--gpu"] if arguments.gpu else words
