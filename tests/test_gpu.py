@@ -15,6 +15,7 @@ import pytest
 import minihf as hf
 from minihf import backend as seam
 from minihf.curvature import Shifted
+from minihf.fused import fused
 from minihf.optim import Kronecker
 from minihf.train import feed
 
@@ -169,7 +170,7 @@ def test_training_agrees_wherever_the_data_lie(kind, both, monkeypatch):
 
 
 def test_a_fused_chain_is_its_numpy_lines(both):
-    chain = seam.fused(
+    chain = fused(
         lambda x, y, out: np.multiply(x, y, out=out) if isinstance(out, np.ndarray) else None,
         "out = choose(x > 0, x * y, y * x)",
     )

@@ -1,7 +1,7 @@
-"""The network case by case: unit cotangents, gradients that are not summed, and cases set apart.
+"""The network case by case: unit vectors in every case, and gradients that are not summed.
 
 Where a case's output depends on its own input alone, one walk back does for all cases at once what
-N walks would do one by one. `cases_apart` tells whether that is so; the others take it for granted.
+N walks would do one by one. That is taken for granted here.
 
 Called by `minihf.curvature.jacobian` and `minihf.curvature.cuts`.
 """
@@ -9,19 +9,17 @@ Called by `minihf.curvature.jacobian` and `minihf.curvature.cuts`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
-
-from minihf.backend import Array, array_module, asarray, floats, gemm
+from minihf.backend import Array, array_module, gemm
 from minihf.op import Op
 from minihf.partition import Block, Piece
 from minihf.recording import Node
 from minihf.tape import Linearization, Use
 
-__all__ = ["GradientsByCase", "cases_apart", "unit_cotangents", "unit_vectors", "uses_of"]
+__all__ = ["GradientsByCase", "unit_cotangents", "unit_vectors", "uses_of"]
 
 
 def unit_cotangents(lin: Linearization) -> Iterator[Array]:
@@ -38,40 +36,22 @@ def unit_vectors(lin: Linearization, shape: tuple[int, ...]) -> Iterator[Array]:
         yield e.reshape(shape)
 
 
-def cases_apart(lin: Linearization, nodes: Iterable[Node]) -> bool:
-    """Tell whether the output of a case depends on no other case's part of these nodes' outputs.
-
-    A cotangent that is zero in half of the cases must leave exact zeros there. A device is waited
-    for once.
-    """
-    nodes, N = list(nodes), len(lin.output)
-    if not nodes:
-        return True
-    u = np.random.default_rng(0).standard_normal(lin.output.shape)
-    u[N // 2 :] = 0
-    kept = lin.backward(asarray(u, dtype=lin.params.dtype))
-    reached = [node for node in nodes if node.output in kept]
-    if any(node.shape[:1] != (N,) for node in reached):
-        return False
-    leaks = [(kept[node.output][N // 2 :] != 0).any() for node in reached]
-    return not leaks or not any(floats(*leaks))
-
-
 @dataclass(frozen=True)
 class GradientsByCase:
     """J_n' u_n of all cases at once, for the parameters of one block.
 
     Attributes
     ----------
+    lin : Linearization
     block : Block
-    cases : int
-    uses : list of (Use, array)
-        What the block's weights are used by, each with its activations a (N, P, D).
+    uses : list of (Use, array or None)
+        What the block's weights are used by, each with its activations a (N, P, D), where these are
+        the same for every u.
     """
 
+    lin: Linearization
     block: Block
-    cases: int
-    uses: list[tuple[Use, Array]]
+    uses: list[tuple[Use, Array | None]]
 
     @classmethod
     def of(cls, lin: Linearization, block: Block) -> GradientsByCase | None:
@@ -79,30 +59,27 @@ class GradientsByCase:
         found = uses_of(lin, block)
         if found is None:
             return None
-        return cls(
-            block, len(lin.output),
-            [(use, use.node.op.activations(use.node.residuals)) for use in found],
-        )  # fmt: skip
+        return cls(lin, block, [(use, _activations(use.node)) for use in found])
 
     def __call__(self, kept: Mapping[int, Array]) -> Array:
         """Return (N, m), from what `Linearization.backward` kept of u."""
-        xp = array_module(*(a for _, a in self.uses))
-        total = xp.zeros((self.cases, self.block.size), dtype=self.uses[0][1].dtype)
-        for (node, weights, bias), a in self.uses:
+        xp, N = array_module(self.lin.output), len(self.lin.output)
+        total = xp.zeros((N, self.block.size), dtype=self.lin.params.dtype)
+        for (node, weights, bias), known in self.uses:
             if node.output not in kept:
                 continue
-            s = node.op.sensitivities(node.residuals, kept[node.output])
+            a, s = _factors(node, kept[node.output], known)
             of_bias = [piece for piece in self.block.pieces if piece.name == bias]
             of_weights = [piece for piece in self.block.pieces if piece.name in weights]
             for piece in of_bias:
                 total[:, piece.within] += _entries(piece, s.sum(axis=1))
             if of_weights:
                 D, M = a.shape[-1], s.shape[-1]
-                gradient = gemm(a.swapaxes(1, 2), s).reshape(self.cases, D * M)
+                gradient = gemm(a.swapaxes(1, 2), s).reshape(N, D * M)
                 places = node.op.split(node.residuals, xp.arange(D * M).reshape(D, M))
                 for piece in of_weights:
-                    where = places[weights.index(piece.name)].reshape(-1)
-                    total[:, piece.within] += _entries(piece, gradient[:, where])
+                    where = _entries(piece, places[weights.index(piece.name)].reshape(1, -1))[0]
+                    total[:, piece.within] += gradient[:, where]
         return total
 
 
@@ -114,11 +91,22 @@ def uses_of(lin: Linearization, block: Block) -> list[Use] | None:
     uses = [
         use for use in lin.uses()
         if not set(block.names).isdisjoint((*use.weights, use.bias))
-        and type(use.node.op).sensitivities is not Op.sensitivities
         and use.node.shape[0] == len(lin.output)
     ]  # fmt: skip
     found = Counter(name for use in uses for name in (*use.weights, use.bias))
     return uses if all(found[name] == lin.count_uses(name) for name in block.names) else None
+
+
+def _activations(node: Node) -> Array | None:
+    """Return the rows a of an op, unless it makes them together with s, in `factors` of its own."""
+    op = node.op
+    return op.activations(node.residuals) if type(op).factors is Op.factors else None
+
+
+def _factors(node: Node, u: Array, known: Array | None) -> tuple[Array, Array]:
+    if known is None:
+        return node.op.factors(node.residuals, u)
+    return known, node.op.sensitivities(node.residuals, u)
 
 
 def _entries(piece: Piece, flat: Array) -> Array:

@@ -10,25 +10,28 @@ matrix (K, w) for each case: K outputs by w units. So after the first product th
     CutByUnits          B' Q B v             Q_n = J_h' H_L J_h (w, w): one forward for each unit
     Rows                J' H_L J v           J_n = J_b (K, m): no walk is left at all
 
-That is so where a case's output depends on its own h alone (`minihf.curvature.by_case`).
+That is so where a case's output depends on its own h alone. `misses` tells by a tangent drawn at
+random, which a short way must take to where the walk takes it.
 
 Called by `minihf.curvature.plan`, which chooses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-from minihf.backend import Array, array_module, gemm
+import numpy as np
+
+from minihf.backend import Array, array_module, asarray, floats, gemm
 from minihf.curvature.by_case import GradientsByCase, unit_cotangents, unit_vectors
 from minihf.partition import Block
 from minihf.recording import Node
 from minihf.tape import Linearization
 
-__all__ = ["CutByOutputs", "CutByUnits", "Rows", "factors_by_outputs", "middle_by_units"]
+__all__ = ["CutByOutputs", "CutByUnits", "Rows", "factors_by_outputs", "middle_by_units", "misses"]
 
 LossHessian: TypeAlias = Callable[[Array], Array]
 """The loss's Hessian in the output, as a map."""
@@ -98,20 +101,52 @@ def middle_by_units(lin: Linearization, H_L: LossHessian, boundary: Node) -> Arr
 
 
 def factors_by_outputs(
-    lin: Linearization, boundaries: Iterable[Node], rows: Iterable[Block]
+    lin: Linearization, cuts: Mapping[Block, Node], rows: Iterable[Block]
 ) -> tuple[dict[int, Array], dict[Block, Array]]:
-    """Return F (N, K, w) at each boundary, and J (N K, m) of each block: K walks back for all."""
+    """Return F (N, K, w) at each boundary, and J (N K, m) of each block of rows.
+
+    K walks back for all of them, and no farther than to their parameters.
+    """
     xp, dtype = array_module(lin.output), lin.params.dtype
     N, K = len(lin.output), prod(lin.output.shape[1:])
-    F = {at.output: xp.zeros((N, K, prod(at.shape[1:])), dtype) for at in boundaries}
+    F = {at.output: xp.zeros((N, K, prod(at.shape[1:])), dtype) for at in cuts.values()}
+    rows = list(rows)
+    names = dict.fromkeys(name for block in (*cuts, *rows) for name in block.names)
     found = {block: GradientsByCase.of(lin, block) for block in rows}
     gradients = {block: of_block for block, of_block in found.items() if of_block is not None}
     J = {block: xp.empty((N, K, block.size), dtype) for block in gradients}
     for k, u in enumerate(unit_cotangents(lin)):
-        kept = lin.backward(u)
+        kept = lin.backward(u, names=names)
         for output, factor in F.items():
             if output in kept:
                 factor[:, k] = kept[output].reshape(N, -1)
         for block, of_block in gradients.items():
             J[block][:, k] = of_block(kept)
     return F, {block: rows.reshape(N * K, -1) for block, rows in J.items()}
+
+
+def misses(
+    ways: Mapping[Block, Callable[[Array], Array]],
+    walk: Callable[[Array, Block], Array],
+    lin: Linearization,
+) -> list[Block]:
+    """Return the blocks whose short way does not lead where the walk leads, a random tangent says.
+
+    The difference may be rounding: the square root of the dtype's precision. A device is waited for
+    once.
+    """
+    if not ways:
+        return []
+    v = asarray(np.random.default_rng(0).standard_normal(lin.params.size), lin.params.dtype)
+    xp, limit = array_module(v), float(np.finfo(v.dtype).eps)
+    sums = []
+    for block, way in ways.items():
+        right = walk(v[block.index], block)
+        error = way(v[block.index]) - right
+        sums += [xp.vdot(error, error), xp.vdot(right, right)]
+    squares = floats(*sums)
+    return [
+        block
+        for block, error, right in zip(ways, squares[::2], squares[1::2], strict=True)
+        if not error <= limit * right
+    ]

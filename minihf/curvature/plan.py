@@ -17,21 +17,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
 from minihf.backend import Array
-from minihf.curvature.by_case import cases_apart, uses_of
+from minihf.curvature.by_case import uses_of
 from minihf.curvature.cuts import (
     CutByOutputs,
     CutByUnits,
     Rows,
     factors_by_outputs,
     middle_by_units,
+    misses,
 )
 from minihf.partition import Block
 from minihf.recording import Node
-from minihf.tape import Linearization
+from minihf.tape import Linearization, Use
 from minihf.walk import Step, Stretch
 
 __all__ = ["MEMORY", "Choice", "Cost", "Plan"]
@@ -62,7 +65,8 @@ class Cost(NamedTuple):
 class Choice(NamedTuple):
     """A way through a block: what it is, where it ends, what it costs, what it holds.
 
-    `each` is of a product, `once` of forming the factors, `held` the numbers of these.
+    `each` is of a product, `once` of forming the factors and seeing that they are right, `held` the
+    numbers of these, and `forming` those that are needed beside them meanwhile.
     """
 
     way: str
@@ -70,6 +74,12 @@ class Choice(NamedTuple):
     each: Cost
     once: Cost = Cost()
     held: int = 0
+    forming: int = 0
+
+    @property
+    def room(self) -> int:
+        """The numbers that it wants room for."""
+        return self.held + self.forming
 
     def over(self, products: int) -> float:
         """Return what so many products cost."""
@@ -112,6 +122,7 @@ class Plan:
         cls,
         lin: Linearization,
         H_L: Callable[[Array], Array],
+        walk: Callable[[Array, Block], Array],
         blocks: Iterable[Block],
         products: int,
         memory: int = MEMORY,
@@ -123,12 +134,14 @@ class Plan:
         lin : Linearization
         H_L : callable
             The loss's Hessian in the output.
+        walk : callable
+            (v, block) -> J_b' H_L J_b v, to the output and back.
         blocks : iterable of Block
             In the order of the network.
         products : int
             That will be made with each.
         memory : int
-            Bytes that all factors together may take.
+            Bytes that all factors together may take, with what forming them takes.
         """
         blocks = list(blocks)
         walks = {
@@ -136,9 +149,10 @@ class Plan:
             for block in blocks
         }
         choices = _chosen(lin, walks, products, memory // lin.params.dtype.itemsize)
-        if not cases_apart(lin, _relied_on(lin, choices)):
-            choices = {block: walk._replace(way="walk: cases mix") for block, walk in walks.items()}
         ways = _formed(lin, H_L, choices)
+        for block in misses(ways, walk, lin):
+            del ways[block]
+            choices[block] = walks[block]._replace(way="walk: cases mix")
         whole = _there_and_back(lin.stretch(lin.params.names, lin.end))
         return cls(products, choices, walks, ways, whole, lin.params.dtype.itemsize)
 
@@ -152,14 +166,18 @@ class Plan:
         head = (
             f"{self.products} products with each block; costs in 10^6 flops, where a number moved "
             f"counts for {FLOPS_PER_NUMBER}\n"
-            f"{'block':16}{'parameters':>11}{'walk':>9}{'chosen':>9}{'once':>9}{'MB':>7}{'ratio':>7}"
+            f"{'block':{self._width}}{'parameters':>11}{'walk':>9}{'chosen':>9}{'once':>9}{'MB':>7}{'ratio':>7}"
         )
         return "\n".join([head, *map(self._row, self.choices), self._sum()])
+
+    @property
+    def _width(self) -> int:
+        return max(16, *(len(block.name) for block in self.choices))
 
     def _row(self, block: Block) -> str:
         walk, choice = self.walks[block], self.choices[block]
         return (
-            f"{block.name:16}{block.size:11,}{walk.each.total / 1e6:9.4g}"
+            f"{block.name:{self._width}}{block.size:11,}{walk.each.total / 1e6:9.4g}"
             f"{choice.each.total / 1e6:9.4g}{choice.once.total / 1e6:9.4g}"
             f"{self.itemsize * choice.held / 1e6:7.4g}"
             f"{_ratio(choice.over(self.products), walk.over(self.products)):>7}  {choice}"
@@ -185,18 +203,18 @@ def _ratio(cost: float, other: float) -> str:
 # The model ----------------------------------------------------------------------------------
 
 
-def _past(steps: Iterable[Step], but: Container[int] = (), times: float = 1) -> Cost:
-    """Return what so many walks past these ops cost, in one direction; those of `but` are free."""
-    total = Cost()
-    for step in steps:
-        if step.node.output not in but:
-            flops, numbers = step.node.op.work(step.node.residuals, step.needs)
-            total = total.plus(Cost(flops, numbers + 3 * prod(step.node.shape)), times)
-    return total
+def _past(step: Step) -> Cost:
+    """Return what a walk past one op costs, in one direction."""
+    flops, numbers = step.node.op.work(step.node.residuals, step.needs)
+    return Cost(flops, numbers + 3 * prod(step.node.shape))
+
+
+def _sum(costs: Iterable[Cost], times: float = 1) -> Cost:
+    return reduce(lambda total, cost: total.plus(cost, times), costs, Cost())
 
 
 def _there_and_back(way: Stretch) -> Cost:
-    return _past(way.steps, times=2)
+    return _sum(map(_past, way.steps), times=2)
 
 
 def _chosen(
@@ -206,10 +224,10 @@ def _chosen(
     choices: dict[Block, Choice] = {}
     pulled, pushed = set[int](), set[int]()
     for block in reversed(list(walks)):
-        options = [walks[block], *_short_ways(lin, block, pulled, pushed)]
-        fitting = [option for option in options if option.held <= room]
+        options = [walks[block], *_short_ways(lin, block, walks[block].each, pulled, pushed)]
+        fitting = [option for option in options if option.room <= room]
         choices[block] = best = min(fitting, key=lambda option: option.over(products))
-        room -= best.held
+        room -= best.room
         if best.way in ("outputs", "rows"):
             way = lin.stretch(block.names, lin.end)
             pulled |= {step.node.output for step in way.steps}
@@ -219,36 +237,56 @@ def _chosen(
 
 
 def _short_ways(
-    lin: Linearization, block: Block, pulled: Container[int], pushed: Container[int]
+    lin: Linearization,
+    block: Block,
+    walk: Cost,
+    pulled: Container[int],
+    pushed: Container[int],
 ) -> Iterator[Choice]:
-    """Yield the short ways through a block, each with what it adds to the factors there are."""
+    """Yield the short ways through a block, each with what it adds to the factors there are.
+
+    Each is checked against one walk. Everything before a boundary, on the way to the output, leads
+    to the boundary: so the costs before and after it are sums along that way.
+    """
     way, N, K = lin.stretch(block.names, lin.end), len(lin.output), prod(lin.output.shape[1:])
+    past = [_past(step) for step in way.steps]
+    unpaid = [
+        Cost() if step.node.output in pulled else cost
+        for step, cost in zip(way.steps, past, strict=True)
+    ]
+    before = list(accumulate(past, Cost.plus))
+    unpaid_before, all_unpaid = list(accumulate(unpaid, Cost.plus)), _sum(unpaid)
+    position = {step.node.output: i for i, step in enumerate(way.steps)}
     for boundary in way.boundaries():
         if boundary.output == lin.end or boundary.shape[:1] != (N,):
             continue
-        w = prod(boundary.shape[1:])
+        i, w = position[boundary.output], prod(boundary.shape[1:])
         F, Q, formed = N * K * w, N * w * w, boundary.output in pushed
-        to = _there_and_back(lin.stretch(block.names, boundary.output))
-        beyond = [step for step in way.steps if step.node.output > boundary.output]
-        by_outputs = _past(beyond, pulled, times=K).plus(Cost(0, F))
-        by_units = _past(beyond, times=w).plus(Cost(2 * Q * K, 2 * F + Q))
-        yield Choice("outputs", boundary, to.plus(Cost(4 * F, 2 * F)), by_outputs, F)
-        yield Choice(
-            "units", boundary, to.plus(Cost(2 * Q, Q)),
-            Cost() if formed else by_units, 0 if formed else Q,
-        )  # fmt: skip
-    J = N * K * block.size
-    if uses_of(lin, block):
-        own = [step for step in way.steps if not way.sources.isdisjoint(step.node.inputs)]
-        once = _past(way.steps, pulled, K).plus(_past(own, times=K)).plus(Cost(0, J))
-        yield Choice("rows", None, Cost(4 * J, 2 * J), once, J)
+        to = _sum([before[i]], times=2)
+        beyond = before[-1].plus(before[i], -1)
+        unpaid_beyond = all_unpaid.plus(unpaid_before[i], -1)
+        each = to.plus(Cost(4 * F, 2 * F))
+        once = _sum([unpaid_beyond], times=K).plus(Cost(0, F))
+        yield Choice("outputs", boundary, each, once.plus(walk).plus(each), F)
+        each = to.plus(Cost(2 * Q, Q))
+        once = Cost() if formed else _sum([beyond], times=w).plus(Cost(2 * Q * K, 2 * F + Q))
+        held, forming = (0, 0) if formed else (Q, 2 * F)
+        yield Choice("units", boundary, each, once.plus(walk).plus(each), held, forming)
+    uses = uses_of(lin, block)
+    if uses:
+        J, each = N * K * block.size, Cost(4 * N * K * block.size, 2 * N * K * block.size)
+        own = [cost for step, cost in zip(way.steps, past, strict=True)
+               if not way.sources.isdisjoint(step.node.inputs)]  # fmt: skip
+        gradients = N * _sizes(lin, uses)
+        a_output = Cost(0, 4 * gradients).plus(all_unpaid).plus(_sum(own))
+        once = _sum([a_output], times=K).plus(Cost(0, J))
+        forming = gradients + int(_sum(own).numbers) // 4
+        yield Choice("rows", None, each, once.plus(walk).plus(each), J, forming)
 
 
-def _relied_on(lin: Linearization, choices: Mapping[Block, Choice]) -> list[Node]:
-    """Return the nodes at whose outputs the cases have to be apart."""
-    uses = [uses_of(lin, block) or [] for block, c in choices.items() if c.way == "rows"]
-    cuts = [choice.boundary for choice in choices.values() if choice.boundary is not None]
-    return [*cuts, *(use.node for some in uses for use in some)]
+def _sizes(lin: Linearization, uses: Iterable[Use]) -> int:
+    """Return how many numbers the gradients of all weights of these uses are, in one case."""
+    return sum(prod(lin.params.layout[name].shape) for use in uses for name in use.weights)
 
 
 # The factors --------------------------------------------------------------------------------
@@ -264,7 +302,7 @@ def _formed(
     rows = [block for block, choice in choices.items() if choice.way == "rows"]
     middles = {at.output: at for at in units.values()}
     Q = {output: middle_by_units(lin, H_L, at) for output, at in middles.items()}
-    F, J = factors_by_outputs(lin, outputs.values(), rows) if outputs or rows else ({}, {})
+    F, J = factors_by_outputs(lin, outputs, rows) if outputs or rows else ({}, {})
     for block, at in units.items():
         ways[block] = CutByUnits(lin, block, at, Q[at.output])
     for block, at in outputs.items():

@@ -73,3 +73,7 @@ def test_a_preconditioner_that_gives_zero_is_not_taken_for_a_zero_gradient():
 def test_nothing_or_no_number_gives_zero_and_the_reason(entry, reason):
     found = PreconditionerOnly()(None, np.array([entry, 0.0]), None, np.eye(2))
     assert (found.reason.name, found.x.tolist()) == (reason, [0.0, 0.0])
+
+
+def test_cg_says_how_many_products_it_may_make():
+    assert ConjugateGradients(max_iters=7).products == 7

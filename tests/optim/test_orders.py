@@ -196,3 +196,21 @@ def test_a_matrix_without_factors_is_told_in_the_report(problem, run):
     assert report.problem == (
         "update rejected: the matrix was not positive definite in block network"
     )
+
+
+def test_a_turn_plans_for_its_own_blocks_alone(problem, run, monkeypatch):
+    planned, plan = [], hf.GGN.planned
+
+    def noted(G, products, names=None):
+        planned.append((products, tuple(names)))
+        return plan(G, products, names)
+
+    monkeypatch.setattr(hf.GGN, "planned", noted)
+    p, solver = problem(), ConjugateGradients(max_iters=4)
+    names = hf.Partition.of(p.params, "layer").names
+    for order, groups in (
+        ("sequential", [(name,) for name in names]), ("simultaneous", [names])
+    ):  # fmt: skip
+        planned.clear()
+        run(but(ONE_BY_ONE, solver=solver, update=order), p, 1)
+        assert planned == [(4, group) for group in groups]
