@@ -42,6 +42,10 @@ class Fused:
         parameters = list(inspect.signature(function).parameters)
         words = set(re.findall(r"[A-Za-z_]\w*", expression))
         self.outputs = re.findall(r"(\w+) = ", expression)
+        if not self.outputs:
+            raise ValueError(
+                f"fused: {expression!r} assigns nothing, expected 'name = expression; ...'"
+            )
         self.inputs = [name for name in parameters if name in words - set(self.outputs)]
         given = [name for name in self.outputs if name in parameters]
         if given not in ([], self.outputs):
@@ -94,7 +98,7 @@ def fused(numpy_function: Callable[..., Any], cuda_expression: str) -> Fused:
     Raises
     ------
     ValueError
-        If some of the names that are assigned are parameters and some are not.
+        If some of the names that are assigned are parameters and some are not, or none is assigned.
 
     Notes
     -----

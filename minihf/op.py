@@ -76,19 +76,19 @@ class Op:
 
     def activations(self, residuals: Any) -> Array:
         """Return the rows a of `factors`, which are the same for every u."""
-        raise NotImplementedError
+        raise self._lacks("activations")
 
     def sensitivities(self, residuals: Any, u: Array) -> Array:
         """Return the rows s of `factors`, which are linear in u."""
-        raise NotImplementedError
+        raise self._lacks("sensitivities")
 
     def split(self, residuals: Any, matrix: Array) -> tuple[Array, ...]:
         """Cut a matrix (D, M), a row for each entry of `a`, into the weights in their shapes."""
-        raise NotImplementedError
+        raise self._lacks("split")
 
     def join(self, residuals: Any, weights: Sequence[Array]) -> Array:
         """Stack the weights to a matrix (D, M): what `split` undoes."""
-        raise NotImplementedError
+        raise self._lacks("join")
 
     def work(self, residuals: Any, taken: Sequence[bool]) -> tuple[int, int]:
         """Return what `rop` does with the tangents `taken`, and `vjp` with these needs.

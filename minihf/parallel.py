@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -68,15 +68,22 @@ def workers() -> int:
 def each(function: Callable[[Piece], Result], pieces: Iterable[Piece]) -> list[Result]:
     """Return what the function makes of each piece, in order, by as many threads as there are.
 
-    An exception in one of them is raised here.
+    An exception in one of them is raised here, when no other is at work any more: those that have
+    not begun do not begin.
     """
     pieces = list(pieces)
     n = min(workers(), len(pieces))
     if n < 2:
         return [function(piece) for piece in pieces]
     with _blas().limit(limits=max(1, _blas_threads() // n), user_api="blas"):
-        started = [_pool(n).submit(copy_context().run, _work, function, piece) for piece in pieces]
-        return [future.result() for future in started]
+        started: list[Future[Result]] = []
+        try:
+            for piece in pieces:
+                started.append(_pool(n).submit(copy_context().run, _work, function, piece))
+            return [future.result() for future in started]
+        except BaseException:
+            _call_off(started)
+            raise
 
 
 def _work(function: Callable[[Piece], Result], piece: Piece) -> Result:
@@ -84,9 +91,18 @@ def _work(function: Callable[[Piece], Result], piece: Piece) -> Result:
     return function(piece)
 
 
+def _call_off(started: list[Future[Any]]) -> None:
+    """Cancel what has not begun, and wait for the rest."""
+    wait([future for future in started if not future.cancel()])
+
+
 @cache
 def _pool(n: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n, thread_name_prefix="minihf")
+
+
+if hasattr(os, "register_at_fork"):                    # the threads stay behind with the parent
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 @cache
@@ -100,10 +116,9 @@ def _blas_threads() -> int:
 
 
 def _number(asked_by: str, value: object) -> int:
-    try:
-        n = int(str(value))
-    except ValueError:
-        n = 0
-    if n < 1:
-        raise ValueError(f"{asked_by}: the number of workers is {value!r}, expected 1 or more")
-    return n
+    digits = str(value)
+    if not (digits.isascii() and digits.isdecimal() and int(digits) > 0):
+        raise ValueError(
+            f"{asked_by}: the number of workers is {value!r}, expected a whole number of 1 or more"
+        )
+    return int(digits)

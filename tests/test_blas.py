@@ -10,6 +10,7 @@ from minihf import backend, blas
 pytestmark = pytest.mark.skipif(not blas._routines(), reason="NumPy's BLAS has no name we know")
 
 DTYPES = [np.float32, np.float64, np.complex64, np.complex128]
+SWAPPED = np.dtype(np.float64).newbyteorder()
 ROUNDINGS = 4  # of sums of a few terms of size 1, in another order
 
 
@@ -68,7 +69,8 @@ def test_it_is_the_sum_in_the_same_memory(shape, of_total, of_a, of_b, dtype):
         (np.zeros((2, 2)), np.ones((2, 0)), np.ones((0, 2))),
         (np.zeros((2, 2)), np.ones((2, 3)), np.ones((2, 2))),
         (np.zeros((2, 1)), np.ones((2, 3)), np.ones((3, 2))),
-        (np.zeros((2, 2)), np.ones((2, 3)).astype(">f8"), np.ones((3, 2))),
+        (np.zeros((2, 2)), np.ones((2, 3), SWAPPED), np.ones((3, 2))),
+        (np.zeros((2, 2), SWAPPED), np.ones((2, 3), SWAPPED), np.ones((3, 2), SWAPPED)),
     ],
 )
 def test_what_does_not_fit_is_left_alone(total, a, b):
@@ -153,6 +155,28 @@ def test_tall_products_are_cut_and_no_others(small_is_fast):
     assert blas.rows_of_a_piece(x.astype(complex), W.astype(complex)) == 0
     assert blas.rows_of_a_piece(x.astype(np.float32), W) == 0
     assert blas.rows_of_a_piece(np.ones((400, 0)), np.ones((0, 4))) == 0
+
+
+def test_tall_matrices_that_do_not_fit_are_refused_as_matmul_does(small_is_fast):
+    x, u = np.ones((302, 6)), np.ones((110, 4))  # three pieces and one, and 14 rows each
+    for a, b in [(x.T, u), (x, np.ones((5, 4)))]:
+        assert blas.rows_of_a_piece(a, b) == 0
+        with pytest.raises(ValueError, match="matmul"):
+            blas.multiply(a, b)
+        with pytest.raises(ValueError, match="matmul"):
+            backend.add_gemm(np.zeros((len(a), 4)), a, b)
+
+
+def test_a_product_may_be_written_over_its_factors(small_is_fast):
+    over_a, over_b = matrix((2424, 1), np.float64, 0).ravel(), matrix((1600, 1), np.float64, 1)
+    x, W = over_a[:2400].reshape(400, 6), matrix((6, 4), np.float64, 2)
+    expected = x @ W
+    out = over_a[800:2400].reshape(400, 4)
+    np.testing.assert_allclose(blas.multiply(x, W, out), expected, rtol=1e-12, atol=1e-12)
+    x, W = matrix((400, 6), np.float64, 3), over_b[:24].reshape(6, 4)
+    expected = x @ W
+    out = over_b.reshape(400, 4)
+    np.testing.assert_allclose(blas.multiply(x, W, out), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_product_in_pieces_is_one_product(small_is_fast, count_gemms):

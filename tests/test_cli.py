@@ -68,6 +68,7 @@ def test_a_run_that_gives_up_is_a_failure(tmp_path, monkeypatch):
         (["bench", "--problems", "cnn,cnn"], "named twice"),
         (["bench", "--out", "/no/such/folder/page.md"], "no writable folder '/no/such/folder'"),
         (["bench", "--out", "/"], "cannot write '/': it is a folder"),
+        (["bench", "--growth", "--gpu"], "--gpu: not allowed with argument --growth"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required"),
     ],

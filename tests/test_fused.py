@@ -160,6 +160,13 @@ def test_outputs_are_parameters_or_none_of_them_is():
         fused(lambda x, y: None, "y = x; z = y")
 
 
+@pytest.mark.parametrize("expression", ["y=2*x", "x += 1", "2 * x", ""])
+def test_an_expression_that_assigns_nothing_is_refused(expression):
+    with pytest.raises(ValueError, match=r"assigns nothing, expected 'name = expr") as refusal:
+        fused(lambda x: None, expression)
+    assert repr(expression) in str(refusal.value)
+
+
 def test_the_kernel_is_made_at_the_first_call_and_once(monkeypatch):
     made, called = [], []
 

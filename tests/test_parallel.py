@@ -1,5 +1,6 @@
 """Independent pieces on several threads: in order, the same bits, and no more than asked for."""
 
+import multiprocessing
 import threading
 import time
 import warnings
@@ -20,6 +21,13 @@ from minihf.parallel import each
 def two_workers():
     hf.use_workers(2)
     yield
+    hf.use_workers(1)
+
+
+@pytest.mark.parametrize("n", [2, "2", np.int64(2)])
+def test_a_whole_number_is_taken_as_it_is(n):
+    hf.use_workers(n)
+    assert hf.workers() == 2
     hf.use_workers(1)
 
 
@@ -71,15 +79,52 @@ def test_an_exception_is_raised_here_and_the_state_is_kept():
 
 
 @pytest.mark.usefixtures("two_workers")
+@pytest.mark.parametrize("exception", [ArithmeticError, KeyboardInterrupt])
+def test_after_an_exception_no_piece_goes_on(exception):
+    begun, ended = [], []
+
+    def fails_first(i):
+        begun.append(i)
+        if i == 0:
+            raise exception
+        time.sleep(0.1)
+        ended.append(i)
+
+    with pytest.raises(exception):
+        each(fails_first, range(8))
+    at_once = sorted(begun), [0, *sorted(ended)]
+    assert at_once[0] == at_once[1]
+    assert len(begun) < 8
+    time.sleep(0.3)
+    assert (sorted(begun), [0, *sorted(ended)]) == at_once
+
+
+@pytest.mark.usefixtures("two_workers")
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="processes do not fork here"
+)
+def test_a_child_made_by_fork_has_threads_of_its_own():
+    each(abs, range(2))                                  # now this process has its own
+    child = multiprocessing.get_context("fork").Process(target=each, args=(abs, range(2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)     # Python warns of threads and fork
+        child.start()
+    child.join(timeout=20)
+    child.kill()
+    child.join()
+    assert child.exitcode == 0
+
+
+@pytest.mark.usefixtures("two_workers")
 def test_what_numpy_is_told_about_errors_holds_in_workers_too():
     with warnings.catch_warnings(), np.errstate(over="ignore"):
         warnings.simplefilter("error")
         assert each(lambda x: float(np.float32(x) * np.float32(x)), [1e30, 1.0]) == [np.inf, 1.0]
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.5, "two", None])
+@pytest.mark.parametrize("n", [0, -1, 1.5, "two", None, "1_0", "+2", " 2", "\u0662", True])
 def test_a_number_that_is_none_is_refused(n):
-    with pytest.raises(ValueError, match=r"use_workers: the number of workers is .*, expected 1"):
+    with pytest.raises(ValueError, match=r"use_workers: the number of workers is .*, expected a"):
         hf.use_workers(n)
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from minihf.cli.words import page, positive, problem, problem_names, several
@@ -25,7 +26,7 @@ def add_bench(commands: Any) -> None:
         "bare matrix products and to JAX, PyTorch, BackPACK and curvlinops where these are "
         "installed. With all of them it takes a quarter of an hour.",
     )
-    parser.set_defaults(run=_bench)
+    parser.set_defaults(run=partial(_bench, parser))
     parser.add_argument(
         "--rounds", type=positive(int), default=15, metavar="N",
         help="how often products are timed, in turns; sweeps and updates are half as often, CG a "
@@ -33,7 +34,8 @@ def add_bench(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--problems", type=several("problem", problem), default=problem_names(), metavar="A,B",
-        help=f"which problems (default: {','.join(problem_names())})",
+        help="which problems are timed; --growth has its own (default: "
+        f"{','.join(problem_names())})",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=positive(int), default=cores(), metavar="N",
@@ -58,7 +60,9 @@ def add_bench(commands: Any) -> None:
     )  # fmt: skip
 
 
-def _bench(arguments: argparse.Namespace) -> int:
+def _bench(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.growth and arguments.gpu:             # no group of argparse's: --out goes with one
+        parser.error("argument --gpu: not allowed with argument --growth")
     settings = thread_settings(arguments.threads)
     if any(os.environ.get(name) != value for name, value in settings.items()):
         return _again(arguments, settings)

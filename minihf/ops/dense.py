@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minihf.backend import Array, add_gemm, affine, array_module, gemm
+from minihf.backend import Array, add_gemm, affine, array_module, gemm, shape_of
 from minihf.op import Op
 
 __all__ = ["dense"]
@@ -34,6 +34,8 @@ class DenseOp(Op):
             )
         if x.ndim < 2 or x.shape[-1] != W.shape[0]:
             raise ValueError(f"dense: x has shape {x.shape}, expected (N, ..., {W.shape[0]})")
+        if b is not None and shape_of(b) != W.shape[1:]:
+            raise ValueError(f"dense: b has shape {shape_of(b)}, expected ({W.shape[1]},)")
         y = affine(_rows(x), W, b)
         return y.reshape(*x.shape[:-1], W.shape[1]), (x, W)            # (N, ..., M)
 

@@ -12,7 +12,7 @@ from minihf import cli
 from minihf.experiments import bench, machine
 from minihf.experiments.bench import PROBLEMS, Problem, gpu, rivals, systems
 from minihf.experiments.bench.counts import alone, count_gemms, memory_of
-from minihf.experiments.bench.growth import AXES, growth, growth_page
+from minihf.experiments.bench.growth import AXES, _exponent, growth, growth_page
 from minihf.experiments.bench.measuring import OURS, measure
 from minihf.experiments.bench.page import report
 from minihf.experiments.bench.systems import PLANNED, PLANNING, PRODUCT, SOLVE, SWEEP, UPDATES
@@ -315,6 +315,11 @@ def test_costs_grow_as_they_should(name, due):
     assert abs(found["walked: 10^6 flops"] - due) < 0.25
     if "planned: 10^6 flops" in found:
         assert abs(found["planned: 10^6 flops"] - 1) < 0.25
+
+
+def test_what_grows_from_or_to_nothing_has_no_exponent():
+    assert _exponent([1.0, 2.0, 8.0]) == 2.0
+    assert all(np.isnan(_exponent(values)) for values in ([1.0, 0.0], [0.0, 1.0], [0.0, 0.0]))
 
 
 def test_the_growth_page_has_its_command_and_tables():

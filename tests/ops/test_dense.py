@@ -43,6 +43,12 @@ def test_an_x_that_does_not_fit_is_refused(shape, weights):
         ops.dense(hf.asarray(np.ones(shape)), *weights)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (M + 1,), (1, M)])
+def test_a_b_that_does_not_fit_is_refused(x, shape, weights):
+    with pytest.raises(ValueError, match=r"dense: b has shape \(.*\), expected \(2,\)"):
+        ops.dense(x, weights[0], hf.asarray(np.ones(shape)))
+
+
 def test_a_zero_tangent_costs_no_product(x, weights, count_gemms):
     op, (W, b) = DenseOp(), weights
     y, residuals = op.forward(x, W, b)

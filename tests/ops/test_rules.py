@@ -71,3 +71,13 @@ def test_every_op_states_its_four_rules(op):
     for rule in ("forward", "rop", "vjp", "rvjp"):
         assert getattr(op, rule) is not getattr(Op, rule), f"{op.__name__} lacks {rule}"
     assert op.rvjp is not LinearOp.rvjp or issubclass(op, LinearOp)
+
+
+@pytest.mark.parametrize("rule", ["activations", "sensitivities", "split", "join"])
+def test_a_rule_for_weights_that_is_not_stated_is_named(rule):
+    class Bare(Op):
+        pass
+
+    arguments = (None,) * (1 if rule == "activations" else 2)
+    with pytest.raises(NotImplementedError, match=f"op Bare lacks its rule '{rule}'"):
+        getattr(Bare(), rule)(*arguments)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import log2
+from math import log2, nan
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ def _drawn(found: Mapping[Axis, Costs]) -> Any:
 
 def _exponent(values: Sequence[float]) -> float:
     *_, last_but_one, last = values
-    return log2(last / last_but_one) if last_but_one else float("nan")
+    return log2(last / last_but_one) if last and last_but_one else nan
 
 
 def _measured(axis: Axis, size: int, rounds: int) -> dict[str, float]:
