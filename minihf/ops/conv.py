@@ -206,7 +206,8 @@ class Conv2dOp(Op):
         self, total: Array | None, x: Any, u: Array, W: Array, cols: Any = None
     ) -> Array:
         """Add x ⋆'' u to `total`: cols(x)' u, chunk by chunk, eq. (3)."""
-        F, u, windows = len(W), channels_last(u), self._windows(x.shape, W)
+        F, windows = len(W), self._windows(x.shape, W)
+        u = channels_last(u)
 
         def summed(chunks: Chunks) -> Array:
             matrix: Any = None
