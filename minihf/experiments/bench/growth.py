@@ -57,6 +57,8 @@ the widths), and three layers of LSTM of 64 units, on 100 cases. float32.
 
 Seconds (solid) and memory (dashed), and dotted how seconds would grow with the flops of walking.
 
+## The measurement
+
 {lines}
 """
 
