@@ -77,6 +77,13 @@ class Stretch:
                 found.append(step.node)
         return found
 
+    def goes_past(self, step: Step) -> bool:
+        """Tell whether a walk back goes on beyond this node, and does not end at the sources."""
+        return any(
+            needed and i not in self.sources
+            for needed, i in zip(step.needs, step.node.inputs, strict=True)
+        )
+
     def push(self, R: Values, keep: bool = False) -> Values:
         """Walk forward from the sources' tangents: those of the ends are added, with `keep` all."""
         for step in self.steps:

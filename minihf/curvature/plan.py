@@ -230,7 +230,7 @@ def _chosen(
         room -= best.room
         if best.way in ("outputs", "rows"):
             way = lin.stretch(block.names, lin.end)
-            pulled |= {step.node.output for step in way.steps}
+            pulled |= {step.node.output for step in way.steps if way.goes_past(step)}
         if best.way == "units" and best.boundary is not None:
             pushed.add(best.boundary.output)
     return {block: choices[block] for block in walks}
@@ -251,7 +251,7 @@ def _short_ways(
     way, N, K = lin.stretch(block.names, lin.end), len(lin.output), prod(lin.output.shape[1:])
     past = [_past(step) for step in way.steps]
     unpaid = [
-        Cost() if step.node.output in pulled else cost
+        cost if way.goes_past(step) and step.node.output not in pulled else Cost()
         for step, cost in zip(way.steps, past, strict=True)
     ]
     before = list(accumulate(past, Cost.plus))

@@ -389,3 +389,24 @@ def test_curvatures_that_know_no_shorter_way_stay_as_they_are():
     for kind in (hf.Hessian, StructuralGGN):
         C = kind(G.lin, G.loss, G.y, "layer")
         assert C.planned(30) is C
+
+
+CLASSIFIER = hf.Sequential(hf.Dense(30, 40), hf.Tanh(), hf.Dense(40, 40), hf.Tanh(),
+                           hf.Dense(40, 2))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("case", "least", "most"),
+    [
+        (NETWORKS["narrow code"], 1, 1), ((CLASSIFIER, (30,), hf.SquaredError()), 1, 1),
+        (NETWORKS["conv"], 0.7, 1), (NETWORKS["residual"], 1, 1), (NETWORKS["lstm"], 1, 1.05),
+    ],
+    ids=["units", "outputs", "conv", "residual", "lstm"],
+)  # fmt: skip
+def test_what_forming_costs_is_what_was_said(case, least, most):
+    """To the last flop; but transposes with a stride make more, and an LSTM's rows fewer."""
+    G, made = operator(*case, N=50), []
+    with hf.backend.observe_gemms(lambda a, b: made.append(2 * int(np.prod(a)) * b[-1])):
+        plan = G.planned(30).plan
+    said = sum(choice.once.flops for choice in plan.choices.values())
+    assert least * sum(made) <= said <= most * sum(made)
