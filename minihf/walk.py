@@ -79,7 +79,11 @@ class Stretch:
 
     def goes_past(self, step: Step) -> bool:
         """Tell whether a walk back goes on beyond this node, and does not end at the sources."""
-        return any(
+        return any(self._beyond(step))
+
+    def _beyond(self, step: Step) -> tuple[bool, ...]:
+        """Tell which inputs depend on the sources, and are none themselves."""
+        return tuple(
             needed and i not in self.sources
             for needed, i in zip(step.needs, step.node.inputs, strict=True)
         )
@@ -110,10 +114,7 @@ class Stretch:
                 continue
             if kept is not None:
                 kept[node.output] = u
-                needs = tuple(
-                    needed and i not in self.sources
-                    for needed, i in zip(needs, node.inputs, strict=True)
-                )
+                needs = self._beyond(step)
                 if not any(needs):
                     continue
             if into and node.op.writes_into:

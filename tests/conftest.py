@@ -87,3 +87,11 @@ def kind(request):
         return tuple(hf.asarray(a.astype(dtype) if a.dtype.kind == "f" else a) for a in (x, y))
 
     return SimpleNamespace(name=request.param.__name__, net=net, loss=loss, batch=batch)
+
+
+@pytest.fixture
+def stand_in():
+    """Compute on the stand-in for a device."""
+    hf.use("strict")
+    yield
+    hf.use("numpy")

@@ -14,11 +14,7 @@ from minihf.testing import counted
 N = 8                                        # cases
 
 
-@pytest.fixture(autouse=True)
-def stand_in():
-    hf.use("strict")
-    yield
-    hf.use("numpy")
+pytestmark = pytest.mark.usefixtures("stand_in")
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 A product with a block, J_b' H_L J_b v, walks from the block's parameters to the output and back.
 What lies between the last op that the block can move and the output is the same at every product.
 Where all that a block does passes through one value h, its *boundary*, J_b = J_h B, and J_h is one
-matrix (K, w) for each case: K outputs by w units. So after the first product the walk can end at h:
+matrix (K, w) for each case: K outputs by w units. Once that is formed the walk can end at h:
 
     the walk            J_b' H_L J_b v       to the output and back
-    CutByOutputs        B' F' H_L F B v      F_n = J_h (K, w): one walk back for each output
-    CutByUnits          B' Q B v             Q_n = J_h' H_L J_h (w, w): one forward for each unit
+    Cut, ByOutputs      B' F' H_L F B v      F_n = J_h (K, w): one walk back for each output
+    Cut, ByUnits        B' Q B v             Q_n = J_h' H_L J_h (w, w): one forward for each unit
     Rows                J' H_L J v           J_n = J_b (K, m): no walk is left at all
 
 That is so where a case's output depends on its own h alone. `misses` tells by a tangent drawn at
@@ -31,43 +31,58 @@ from minihf.partition import Block
 from minihf.recording import Node
 from minihf.tape import Linearization
 
-__all__ = ["CutByOutputs", "CutByUnits", "Rows", "factors_by_outputs", "middle_by_units", "misses"]
+__all__ = [
+    "ByOutputs",
+    "ByUnits",
+    "Cut",
+    "Rows",
+    "factors_by_outputs",
+    "middle_by_units",
+    "misses",
+]
 
 LossHessian: TypeAlias = Callable[[Array], Array]
 """The loss's Hessian in the output, as a map."""
 
 
 @dataclass(frozen=True)
-class CutByOutputs:
-    """B' F' H_L F B, with F (N, K, w)."""
+class Cut:
+    """B' M B: the walk ends at a boundary, and a middle M stands for what lies beyond it."""
 
     lin: Linearization
-    H_L: LossHessian
     block: Block
     boundary: Node
-    F: Array
+    middle: Callable[[Array], Array]
 
     def __call__(self, v: Array) -> Array:
         """Multiply with the block."""
         Rh = self.lin.jvp_to(self.boundary, v, self.block)
-        Rz = times(self.F, Rh).reshape(self.lin.output.shape)
-        u = times(self.F.swapaxes(1, 2), self.H_L(Rz)).reshape(Rh.shape)
-        return self.lin.vjp_from(self.boundary, u, self.block)
+        return self.lin.vjp_from(self.boundary, self.middle(Rh).reshape(Rh.shape), self.block)
 
 
 @dataclass(frozen=True)
-class CutByUnits:
-    """B' Q B, with Q (N, w, w)."""
+class ByOutputs:
+    """M = F' H_L F, with F (N, K, w)."""
 
     lin: Linearization
-    block: Block
-    boundary: Node
+    H_L: LossHessian
+    F: Array
+
+    def __call__(self, Rh: Array) -> Array:
+        """Multiply with the middle."""
+        Rz = times(self.F, Rh).reshape(self.lin.output.shape)
+        return times(self.F.swapaxes(1, 2), self.H_L(Rz))
+
+
+@dataclass(frozen=True)
+class ByUnits:
+    """M = Q (N, w, w)."""
+
     Q: Array
 
-    def __call__(self, v: Array) -> Array:
-        """Multiply with the block."""
-        Rh = self.lin.jvp_to(self.boundary, v, self.block)
-        return self.lin.vjp_from(self.boundary, times(self.Q, Rh).reshape(Rh.shape), self.block)
+    def __call__(self, Rh: Array) -> Array:
+        """Multiply with the middle."""
+        return times(self.Q, Rh)
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ class GGN(CurvatureOperator):
             Whose blocks take the ways that `minihf.curvature.plan` has chosen; `explain` prints
             them.
 
+        Raises
+        ------
+        ValueError
+            If a number is no whole one. `KeyError` if there is no such block.
+
         Examples
         --------
         >>> import numpy as np, minihf as hf

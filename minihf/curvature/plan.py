@@ -25,8 +25,9 @@ from typing import NamedTuple
 from minihf.backend import Array
 from minihf.curvature.by_case import uses_of
 from minihf.curvature.cuts import (
-    CutByOutputs,
-    CutByUnits,
+    ByOutputs,
+    ByUnits,
+    Cut,
     Rows,
     factors_by_outputs,
     middle_by_units,
@@ -43,7 +44,7 @@ FLOPS_PER_NUMBER = 40
 """What moving a number costs: a core makes about ten flops while it moves a byte."""
 
 MEMORY = 2**29
-"""Bytes that the factors of all blocks may take."""
+"""Bytes that the factors of all blocks may take, with what forming them takes."""
 
 
 class Cost(NamedTuple):
@@ -304,9 +305,9 @@ def _formed(
     Q = {output: middle_by_units(lin, H_L, at) for output, at in middles.items()}
     F, J = factors_by_outputs(lin, outputs, rows) if outputs or rows else ({}, {})
     for block, at in units.items():
-        ways[block] = CutByUnits(lin, block, at, Q[at.output])
+        ways[block] = Cut(lin, block, at, ByUnits(Q[at.output]))
     for block, at in outputs.items():
-        ways[block] = CutByOutputs(lin, H_L, block, at, F[at.output])
+        ways[block] = Cut(lin, block, at, ByOutputs(lin, H_L, F[at.output]))
     for block in J:
         ways[block] = Rows(lin, H_L, J[block])
     return ways

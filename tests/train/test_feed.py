@@ -18,11 +18,7 @@ N, SIZE, CASE = 12, 4, 4 * (3 + 2)                       # cases, a batch, bytes
 EPOCH = N // SIZE
 
 
-@pytest.fixture(autouse=True)
-def stand_in():
-    hf.use("strict")
-    yield
-    hf.use("numpy")
+pytestmark = pytest.mark.usefixtures("stand_in")
 
 
 @pytest.fixture
