@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from math import prod
 
 from minihf.backend import Array, array_module, gemm
+from minihf.graph import Use
 from minihf.op import Op
 from minihf.partition import Block, Piece
 from minihf.recording import Node
-from minihf.tape import Linearization, Use
+from minihf.tape import Linearization
 
 __all__ = ["GradientsByCase", "unit_cotangents", "unit_vectors", "uses_of"]
 
@@ -89,12 +90,12 @@ def uses_of(lin: Linearization, block: Block) -> list[Use] | None:
     Or by one whose output has not a row for each case.
     """
     uses = [
-        use for use in lin.uses()
+        use for use in lin.graph.uses()
         if not set(block.names).isdisjoint((*use.weights, use.bias))
         and use.node.shape[0] == len(lin.output)
     ]  # fmt: skip
     found = Counter(name for use in uses for name in (*use.weights, use.bias))
-    return uses if all(found[name] == lin.count_uses(name) for name in block.names) else None
+    return uses if all(found[name] == lin.graph.count_uses(name) for name in block.names) else None
 
 
 def _activations(node: Node) -> Array | None:

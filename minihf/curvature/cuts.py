@@ -108,9 +108,9 @@ def middle_by_units(lin: Linearization, H_L: LossHessian, boundary: Node) -> Arr
     """Return Q_n = J_h' H_L J_h (N, w, w): one tangent forward for each of the w units of h."""
     N, w, K = len(lin.output), prod(boundary.shape[1:]), prod(lin.output.shape[1:])
     J = array_module(lin.output).zeros((N, w, K), dtype=lin.output.dtype)
-    HJ, way = J.copy(), lin.after(boundary)
+    HJ, way = J.copy(), lin.graph.after(boundary)
     for j, Rh in enumerate(unit_vectors(lin, boundary.shape)):
-        Rz = way.push({boundary.output: Rh})[lin.end]
+        Rz = way.push({boundary.output: Rh})[lin.graph.end]
         J[:, j], HJ[:, j] = Rz.reshape(N, K), H_L(Rz).reshape(N, K)
     return gemm(J, HJ.swapaxes(1, 2))
 
