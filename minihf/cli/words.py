@@ -25,7 +25,11 @@ __all__ = [
     "problem",
     "problem_names",
     "profile",
+    "scale",
+    "scale_summaries",
     "several",
+    "study",
+    "study_titles",
     "task",
     "task_summaries",
 ]
@@ -108,6 +112,36 @@ def task(text: str) -> str:
     from minihf.experiments.variants import one_of
 
     return one_of(task_summaries(), "task", text)
+
+
+def study_titles() -> dict[str, str]:
+    """Return a line on each study, by name."""
+    from minihf.experiments.studies import STUDIES
+
+    return {name: study.title for name, study in STUDIES.items()}
+
+
+@refusing
+def study(text: str) -> str:
+    """Read the name of a study, or all."""
+    from minihf.experiments.variants import one_of
+
+    return one_of([*study_titles(), "all"], "study", text)
+
+
+def scale_summaries() -> dict[str, str]:
+    """Return a line on each scale, by name."""
+    from minihf.experiments.scales import SCALES
+
+    return {name: scale.summary for name, scale in SCALES.items()}
+
+
+@refusing
+def scale(text: str) -> str:
+    """Read the name of a scale."""
+    from minihf.experiments.variants import one_of
+
+    return one_of(scale_summaries(), "scale", text)
 
 
 @refusing

@@ -27,10 +27,10 @@ from difflib import get_close_matches
 import numpy as np
 
 from minihf.data import curves, embedded, temporal_order
-from minihf.data.dataset import Dataset
+from minihf.data.dataset import Dataset, first
 from minihf.data.npz import read_npz
 
-__all__ = ["Dataset", "curves", "load", "names", "read_npz", "temporal_order"]
+__all__ = ["Dataset", "curves", "first", "load", "names", "read_npz", "temporal_order"]
 
 _FIXED: dict[str, Callable[[], Dataset]] = {
     "digits": embedded.digits,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dataset", "from_grey_levels"]
+__all__ = ["Dataset", "first", "from_grey_levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,27 @@ class Dataset:
         (True, (360, 64))
         """
         return replace(self, y_train=self.x_train, y_test=self.x_test)
+
+
+def first(data: Dataset, cases: int) -> Dataset:
+    """Return the first so many cases of the training and of the test data; `source` says so.
+
+    Examples
+    --------
+    >>> from minihf.data import load
+    >>> few = first(load("digits"), 50)
+    >>> len(few.x_train), len(few.y_test), few.source[-28:]
+    (50, 50, 'the first 50 of each of them')
+    """
+    kept = replace(
+        data,
+        x_train=data.x_train[:cases],
+        y_train=None if data.y_train is None else data.y_train[:cases],
+        x_test=data.x_test[:cases],
+        y_test=None if data.y_test is None else data.y_test[:cases],
+        source=f"{data.source}; the first {cases:,} of each of them",
+    )
+    return kept.autoencoding() if data.y_train is data.x_train else kept
 
 
 def from_grey_levels(

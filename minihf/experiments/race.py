@@ -42,6 +42,8 @@ def race(
     out: Path,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
+    looks: int = LOOKS,
     target: float | None = None,
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
@@ -61,6 +63,10 @@ def race(
         each run; table.md, race.png and race.svg, of the methods and seeds of this call.
     data_path : path, optional
         As the task takes it.
+    cases : int, optional
+        Of training and test data, the first so many.
+    looks : int
+        How often a run is looked at.
     target : float, optional
         As `table` takes it.
 
@@ -84,7 +90,7 @@ def race(
     methods = {word: variant(task.methods, word) for word in words}
     turns = [(word, seed) for seed in seeds for word in words]
     with folder(out), alone_in(out):
-        experiment = Experiment.of(task, data_path)
+        experiment = Experiment.of(task, data_path, cases)
         common = conditions_of(experiment, task_name, budget)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
@@ -103,7 +109,7 @@ def race(
 
         keep(out / RECORD, held)
         for word, seed in missing:
-            _run(experiment, word, methods[word], budget, seed, out, progress)
+            _run(experiment, word, methods[word], budget, seed, out, looks, progress)
         runs = {word: {seed: read_log(log_of(out, word, seed)) for seed in seeds} for word in words}
         text = table(runs, target, first_order(task.methods, words))
         write_text(out / "table.md", _page(experiment, common, seeds, text))
@@ -133,6 +139,7 @@ def _run(
     budget: Mapping[str, Any],
     seed: int,
     out: Path,
+    looks: int,
     progress: bool,
 ) -> None:
     log = log_of(out, word, seed)
@@ -140,7 +147,7 @@ def _run(
     with whole(log) as part:
         history = experiment.train(
             method, budget, seed,
-            looks=LOOKS, log=part, progress=progress, name=f"{word}, seed {seed}",
+            looks=looks, log=part, progress=progress, name=f"{word}, seed {seed}",
         )  # fmt: skip
         if history.ended == "interrupted":
             raise KeyboardInterrupt

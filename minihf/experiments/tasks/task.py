@@ -15,8 +15,17 @@ from minihf.data import Dataset
 from minihf.experiments.methods import METHODS, Method
 from minihf.layers import Layer
 from minihf.losses import SquaredError
+from minihf.ops import sigmoid
 
-__all__ = ["Task", "embedded", "error_rate", "image_error", "mnist", "reshaped"]
+__all__ = [
+    "Task",
+    "embedded",
+    "error_rate",
+    "image_error",
+    "logistic_image_error",
+    "mnist",
+    "reshaped",
+]
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,11 @@ def error_rate(z: Array, y: Array) -> Array:
 def image_error(z: Array, x: Array) -> Array:
     """Return the squared error of an image, summed over pixels: the mean over images."""
     return 2 * SquaredError().value(z, x)
+
+
+def logistic_image_error(z: Array, x: Array) -> Array:
+    """Return the same of an image that is given as logits."""
+    return image_error(sigmoid(z), x)
 
 
 # Data ---------------------------------------------------------------------------------------
