@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from minihf.backend import Array
+from minihf.curvature.by_case import misses
 from minihf.curvature.cuts import (
     ByOutputs,
     ByUnits,
@@ -26,7 +27,6 @@ from minihf.curvature.cuts import (
     Rows,
     factors_by_outputs,
     middle_by_units,
-    misses,
 )
 from minihf.curvature.ways import FLOPS_PER_NUMBER, Choice, Cost, Way, short_ways, walk
 from minihf.partition import Block
