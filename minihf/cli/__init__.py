@@ -7,6 +7,7 @@ stands beside its arguments; the library is imported when a command wants it.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +23,9 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser().parse_args(words)
+    arguments.command = shlex.join(["minihf", *words])
     keep_freed_memory()
     try:
         return arguments.run(arguments)

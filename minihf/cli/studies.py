@@ -72,7 +72,7 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         try:
             reproduce(
                 name, arguments.scale, out, seeds=arguments.seeds, data_path=arguments.data,
-                progress=not arguments.quiet, say=print,
+                command=arguments.command, progress=not arguments.quiet, say=print,
             )  # fmt: skip
         except KeyboardInterrupt:
             raise RuntimeError(

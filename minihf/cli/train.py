@@ -73,10 +73,9 @@ def add_run(commands: Any) -> None:
         "run",
         help="train one network by one method; keep the log and a figure",
         description="Train one of the papers' networks by one method for some seconds; print a "
-        "table, and leave the log (JSON lines) and a figure in a folder, TASK-METHOD-SEED.jsonl "
-        "and .png. They never replace those of another run, but are numbered from 2 on: "
-        "TASK-METHOD-SEED-2.jsonl. The log appears when the run has ended; Ctrl-C ends it after "
-        "the update at hand.",
+        "table, and leave a folder: run.json, what was run, under which conditions; log.jsonl, a "
+        "record for each look, as soon as it is made; and figure.png. No other run is ever "
+        "replaced. Ctrl-C ends the run after the update at hand.",
         epilog=_tasks_and_methods(),
     )
     parser.set_defaults(run=_run)
@@ -86,8 +85,9 @@ def add_run(commands: Any) -> None:
         help=f"{', '.join(known_methods())} (default: minihf)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=folder, default=Path("runs"), metavar="DIR",
-        help="the folder for log and figure, made if it is not there (default: runs)",
+        "--out", type=folder, metavar="DIR",
+        help="the run's folder, empty or to be made (default: runs/TASK-METHOD-SEED, and numbered "
+        "from 2 on where that is there)",
     )  # fmt: skip
     _add_seed(parser)
     _add_quiet_and_backend(parser)
@@ -100,22 +100,23 @@ def _run(arguments: argparse.Namespace) -> int:
     from minihf.experiments.variants import first_order
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
-    runs, stem = run(
-        arguments.task, arguments.method, arguments.out, _budget(arguments), arguments.seed,
-        arguments.data, not arguments.quiet, print,
+    history, place = run(
+        arguments.task, arguments.method, _budget(arguments), arguments.seed, arguments.out,
+        arguments.data, arguments.command, print, progress=not arguments.quiet,
     )  # fmt: skip
+    runs = {arguments.method: {arguments.seed: history}}
     print()
     print(table(runs, first_order=first_order(TASKS[arguments.task].methods, runs)))
     print()
-    print(f"log and figure: {stem.resolve()}.jsonl, .png")
-    return 0 if runs[arguments.method][arguments.seed].spent else 1
+    print(f"run.json, log.jsonl and figure.png: {place.resolve()}")
+    return 0 if history.spent else 1
 
 
 def add_race(commands: Any) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser(
         "race",
-        help="race methods on a task, over several seeds; keep logs, a table and a figure",
+        help="race methods on a task, over several seeds; keep runs, a table and a figure",
         description="Train one of the papers' networks by several methods from several seeds, each "
         "run for the same seconds or updates, the methods in turns; print a table of medians and "
         "ranges over the seeds, and draw the errors over updates, seconds, products with the "
@@ -155,8 +156,8 @@ def _race(arguments: argparse.Namespace) -> int:
     try:
         runs = race(
             arguments.task, arguments.methods, arguments.seeds, _budget(arguments), out,
-            data_path=arguments.data, target=arguments.target, progress=not arguments.quiet,
-            say=print,
+            data_path=arguments.data, target=arguments.target, command=arguments.command,
+            progress=not arguments.quiet, say=print,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise RuntimeError(
@@ -165,7 +166,7 @@ def _race(arguments: argparse.Namespace) -> int:
     print()
     print(table(runs, arguments.target, first_order(TASKS[arguments.task].methods, runs)))
     print()
-    print(f"logs, table.md, race.png and race.svg: {out.resolve()}")
+    print(f"runs, table.md, race.png and race.svg: {out.resolve()}")
     return 0
 
 

@@ -25,8 +25,8 @@ __all__ = [
     "file_name",
     "folder",
     "must_be_writable",
+    "new_folder",
     "sweep",
-    "unused",
     "whole",
     "write_text",
 ]
@@ -84,6 +84,33 @@ def folder(path: Path) -> Iterator[None]:
                 place.rmdir()
 
 
+def new_folder(path: Path) -> Path:
+    """Make the first of PATH, PATH-2, PATH-3 and so on that is not there, and return it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, one line that names it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> [new_folder(path).name for _ in range(2)]
+    ['digits-adam,lr=0.1-0', 'digits-adam,lr=0.1-0-2']
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            name = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            with suppress(FileExistsError):
+                name.mkdir()
+                return name
+    except OSError as error:
+        raise OSError(f"cannot write into {str(path.parent)!r}: {error.strerror}") from None
+    raise AssertionError("whole numbers have no end")
+
+
 def must_be_writable(path: Path) -> None:
     """Raise the system's OSError if no file can be made in a folder: rights alone do not tell."""
     with TemporaryFile(dir=path):
@@ -91,8 +118,10 @@ def must_be_writable(path: Path) -> None:
 
 
 @contextmanager
-def alone_in(path: Path) -> Iterator[None]:
+def alone_in(path: Path, what: str = "race") -> Iterator[None]:
     """Hold a folder for oneself; the system lets go of it when the process ends, in any way.
+
+    `what` is done in it, in the words of the refusal.
 
     On Windows, which has no ``flock``, nothing is held.
 
@@ -112,7 +141,7 @@ def alone_in(path: Path) -> Iterator[None]:
             taken = True
         if taken:
             raise RuntimeError(
-                f"another race is running in {str(path)!r}; wait for its end, or take another "
+                f"another {what} is running in {str(path)!r}; wait for its end, or take another "
                 "folder (--out)"
             )
         try:
@@ -163,33 +192,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def sweep(path: Path) -> None:
-    """Remove what processes that were killed have left beside `path`. Nobody may be writing it."""
-    for part in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}.part{path.suffix}"):
+    """Remove what processes that were killed have left in a folder. Nobody may be writing in it."""
+    for part in path.glob(f".*.{'[0-9a-f]' * 8}.part.*"):
         part.unlink(missing_ok=True)
-
-
-def unused(stem: Path, ending: str, *others: str) -> Path:
-    """Return the first of STEM, STEM-2, STEM-3 and so on that no file has, of any of the endings.
-
-    It is taken: an empty file is there, of the first ending.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> stem = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
-    >>> [unused(stem, ".jsonl", ".png").name for _ in range(2)]
-    ['digits-adam,lr=0.1-0', 'digits-adam,lr=0.1-0-2']
-    """
-    for number in count(1):
-        name = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
-        if any(Path(f"{name}{other}").exists() for other in others):
-            continue
-        try:
-            Path(f"{name}{ending}").touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        return name
-    raise AssertionError("whole numbers have no end")
 
 
 def write_text(path: Path, text: str) -> None:

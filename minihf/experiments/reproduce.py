@@ -28,6 +28,7 @@ def reproduce(
     *,
     seeds: Sequence[int] | None = None,
     data_path: Path | None = None,
+    command: str = "",
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Result:
@@ -45,6 +46,8 @@ def reproduce(
         Other ones than the scale's.
     data_path : path, optional
         As the task takes it.
+    command : str
+        The command line, which the runs' folders keep.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def reproduce(
     say(f"{name}: {study.title} ({study.source})")
     runs = race(
         task_name, study.methods, scale.seeds, scale.budget, out / name, data_path=data_path,
-        cases=scale.cases, looks=LOOKS, progress=progress, say=say,
+        cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
+        say=say,
     )  # fmt: skip
     conditions = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
     methods = {word: conditions["methods"][word] for word in study.methods}

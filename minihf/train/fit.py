@@ -301,6 +301,7 @@ class _Run:
                 "rho": None if report is None else report.rho,
                 "iterations": 0 if report is None else report.iterations,
                 "problem": "" if report is None else report.problem,
+                "blocks": {} if report is None else report.as_dict()["blocks"],
                 "ended": ended,
             }
         )

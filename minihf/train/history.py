@@ -26,10 +26,10 @@ class History:
     Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
     ``products`` (of the solvers, with the curvature), ``data_passes`` (cases of the gradients over
     the training set's size), ``train`` and ``test`` (the metric; None without test data), and of
-    the last update ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the
-    updates so far how many were ``rejected`` and in how many the objective ``rose``. The last
-    record says why the run ``ended``; the others have an empty line there, so that a log tells
-    whether it is whole.
+    the last update ``objective``, ``lam``, ``rho``, ``iterations``, ``problem`` and ``blocks``, the
+    `BlockReport` of each as a dict, and of the updates so far how many were ``rejected`` and in how
+    many the objective ``rose``. The last record says why the run ``ended``; the others have an
+    empty line there, so that a log tells whether it is whole.
 
     Attributes
     ----------
