@@ -14,6 +14,8 @@ from minihf import backend
 
 __all__ = [
     "add_backend",
+    "dataset",
+    "dataset_names",
     "figure",
     "folder",
     "known_methods",
@@ -108,6 +110,21 @@ def task(text: str) -> str:
     from minihf.experiments.variants import one_of
 
     return one_of(task_summaries(), "task", text)
+
+
+def dataset_names() -> list[str]:
+    """Return the names of the data sets."""
+    from minihf.data import names
+
+    return list(names)
+
+
+@refusing
+def dataset(text: str) -> str:
+    """Read the name of a data set."""
+    from minihf.experiments.variants import one_of
+
+    return one_of(dataset_names(), "dataset", text)
 
 
 @refusing

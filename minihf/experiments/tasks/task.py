@@ -81,13 +81,13 @@ def embedded(name: str) -> Callable[[Path | None], Dataset]:
 def mnist(
     shape: tuple[int, ...], classes: int | None = 10
 ) -> Callable[[Path | None], Dataset]:
-    """Return a loader of MNIST-5k, or of images from a file, each case in this shape."""
+    """Return a loader of MNIST-5k, or of images from a path, each case in this shape."""
 
     def load(path: Path | None) -> Dataset:
         if path is None:
             digits = data.load("mnist-5k")
         else:
-            digits = data.read_npz(path, path.stem, classes)
+            digits = data.read_images(path, path.stem, classes)
             if digits.x_train[0].shape != (1, 28, 28):
                 raise ValueError(
                     f"{str(path)!r} has images of {digits.x_train[0].shape} channels, rows and "
