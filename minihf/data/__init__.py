@@ -108,7 +108,7 @@ def load(name: str, *, path: str | Path | None = None, seed: int | None = None) 
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise ValueError(f"unknown dataset {name!r}; known: {', '.join(names)}{hint}")
     if path is not None and name not in SOURCES:
-        raise ValueError(f"dataset {name!r} comes with the package and takes no path, but got {path}")
+        raise ValueError(f"dataset {name!r} comes with the package, but got a path, {str(path)!r}")
     if name in _GENERATED:
         seed = 0 if seed is None else seed
         if not isinstance(seed, int | np.integer) or seed < 0:

@@ -43,7 +43,7 @@ def members(path: Path, wanted: Collection[str]) -> dict[str, bytearray]:
     Raises
     ------
     ValueError, OSError, EOFError, zlib.error, tarfile.TarError
-        If it cannot be read or is no such archive, or one of these names is no file's or two files'.
+        If it cannot be read or is no such archive, or one of these names is a link's or two files'.
     """
     found: dict[str, bytearray] = {}
     with opened(path) as stream:

@@ -114,7 +114,7 @@ def _write(file: BinaryIO, piece: bytes) -> None:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[BinaryIO]:
-    """Open a file to append to, for this process alone; Windows has no ``flock``, and no such hold."""
+    """Open a file to append to, for this process alone; on Windows, without ``flock``, for all."""
     try:
         file = part.open("ab")
     except OSError as error:
@@ -124,7 +124,7 @@ def _alone(part: Path) -> Iterator[BinaryIO]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise CannotWrite(f"another process is writing {str(part)!r}; wait for it") from None
+                raise CannotWrite(f"another process writes {str(part)!r}; wait for it") from None
         try:
             yield file
         finally:

@@ -89,10 +89,10 @@ def _source_line(
         numbers = f"{n_train:,} training and {n_test:,} test images"
         return f"{source.title}: all {numbers}; {source.licence}", False
     larger = SOURCES.get(name)
-    if larger is not None and larger.shape == arrays["x_train"].shape[1:]:
-        if n_train < larger.n_train or n_test < larger.n_test:
-            return (
-                f"{path.name}: subset, {n_train:,} of {larger.n_train:,} training and {n_test:,} "
-                f"of {larger.n_test:,} test images of {larger.title}, as given"
-            ), True
+    alike = larger is not None and larger.shape == arrays["x_train"].shape[1:]
+    if larger and alike and (n_train < larger.n_train or n_test < larger.n_test):
+        return (
+            f"{path.name}: subset, {n_train:,} of {larger.n_train:,} training and {n_test:,} of "
+            f"{larger.n_test:,} test images of {larger.title}, as given"
+        ), True
     return f"{path.name}: {n_train:,} training and {n_test:,} test images, as given", False

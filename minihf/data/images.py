@@ -1,4 +1,4 @@
-"""Images from whatever a path leads to: IDX files, an archive or batches of CIFAR-10, or an npz file.
+"""Images from whatever a path leads to: IDX files, CIFAR-10 in or out of its archive, an npz file.
 
 Called by `minihf.data.load` and the experiments.
 """

@@ -4,7 +4,7 @@ It is looked for at a path that was given, and only there; without one, in this 
 
 1. in ``$MINIHF_DATA``, a folder of sets;
 2. in the user's cache, ``~/.cache/minihf``, where ``minihf data fetch`` puts it;
-3. in ``/usr/local/share/datasets`` and ``/usr/share/datasets``, where packages of the system put it;
+3. where packages of the system put it, ``/usr/local/share/datasets`` and ``/usr/share/datasets``;
 4. for MNIST, in the package itself, which has a subset.
 
 In a folder of sets each has its own, such as ``mnist``; one that torchvision filled does as well.
@@ -152,6 +152,6 @@ def _not_there(source: Source, parts: list[tuple[Place, list[str]]]) -> str:
     archives = [form.path for form in source.forms if form.path.endswith(".gz")]
     by_hand = f"; or put {' or '.join(archives)}, from {source.homepage}, there" if archives else ""
     return (
-        f"{source.name} is not here: looked for {source.folders[0]!r} in {', '.join(looked)}{unset}; "
-        f"`minihf data fetch {source.name}` fetches it{by_hand}"
+        f"{source.name} is not here: looked for {source.folders[0]!r} in {', '.join(looked)}{unset}"
+        f"; `minihf data fetch {source.name}` fetches it{by_hand}"
     )

@@ -1,4 +1,4 @@
-"""The sets that are too large for the package: their files, checksums, and where they are to be had.
+"""The sets that are too large for the package: their files, checksums, and where to get them.
 
 A new set of IDX files is one entry of `SOURCES`. Called by whatever finds, checks, reads and
 fetches them.

@@ -246,6 +246,7 @@ def test_importing_the_data_does_not_import_how_they_were_made():
 
 
 def test_every_public_name_exists():
-    for name in ("", *(f".{path.stem}" for path in Path(minihf.data.__file__).parent.glob("[a-z]*.py"))):
+    folder = Path(minihf.data.__file__).parent
+    for name in ("", *(f".{path.stem}" for path in folder.glob("[a-z]*.py"))):
         module = importlib.import_module(minihf.data.__name__ + name)
         assert all(hasattr(module, public) for public in module.__all__)

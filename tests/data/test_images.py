@@ -15,7 +15,8 @@ BIN = "cifar-10-batches-bin"
 
 @pytest.fixture
 def archive(batches, write_tar):
-    return write_tar({f"{BIN}/{name}": it for name, it in batches.items()}, "cifar-10-binary.tar.gz")
+    files = {f"{BIN}/{name}": content for name, content in batches.items()}
+    return write_tar(files, "cifar-10-binary.tar.gz")
 
 
 @pytest.fixture
@@ -42,7 +43,8 @@ def test_every_kind_of_path_gives_the_same_kind_of_data(
     (tmp_path / "with archive").mkdir()
     (tmp_path / "with archive" / archive.name).write_bytes(archive.read_bytes())
 
-    digits = [npz(tmp_path / "a.npz", arrays), write_idx(tmp_path / "b"), write_idx(tmp_path / "c", 1)]
+    folders = write_idx(tmp_path / "plain"), write_idx(tmp_path / "packed", packed=True)
+    digits = [npz(tmp_path / "a.npz", arrays), *folders]
     photographs = [archive, unpacked, unpacked.parent, tmp_path / "with archive"]
     for paths, shape in ((digits, (20, 1, 28, 28)), (photographs, (20, 3, 32, 32))):
         first, *others = [read_images(path, "mine", classes=10) for path in paths]
@@ -77,7 +79,7 @@ def test_the_archive_is_recognised_and_loaded(archive, tmp_path, monkeypatch):
     assert images.source.startswith(whole)
     assert images.x_test.shape == (2, 3, 32, 32)
     archive.write_bytes(archive.read_bytes() + b"\0")
-    with pytest.raises(ValueError, match="cifar10 is damaged: cifar-10-binary.tar.gz in '"):
+    with pytest.raises(ValueError, match=r"cifar10 is damaged: cifar-10-binary.tar.gz in '"):
         load("cifar10")
 
 
@@ -90,7 +92,8 @@ def test_a_part_of_a_larger_set_says_how_much_it_is(archive, tmp_path):
     )
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (7, 3, 32, 32), np.uint8), np.arange(7)
-    path = npz(tmp_path / "some.npz", {"x_train": x, "y_train": y, "x_test": x[:3], "y_test": y[:3]})
+    some = {"x_train": x, "y_train": y, "x_test": x[:3], "y_test": y[:3]}
+    path = npz(tmp_path / "some.npz", some)
     assert load("cifar10", path=path).source == (
         "some.npz: subset, 7 of 50,000 training and 3 of 10,000 test images of CIFAR-10 "
         "(Krizhevsky), as given"
@@ -104,7 +107,7 @@ def test_a_part_of_a_larger_set_says_how_much_it_is(archive, tmp_path):
 def test_a_name_stands_for_the_set_that_is_found_and_never_for_a_subset(
     write_idx, tmp_path, monkeypatch
 ):
-    with pytest.raises(FileNotFoundError, match=r"of mnist only a subset is here.*data fetch mnist"):
+    with pytest.raises(FileNotFoundError, match=r"of mnist only a subset is here.*fetch mnist"):
         read_images("mnist", "mnist")
     with pytest.raises(FileNotFoundError, match="cifar10 is not here: looked for"):
         read_images("cifar10", "cifar10")
