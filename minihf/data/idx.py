@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from minihf.data.streams import exactly, in_one_line, opened
 
-__all__ = ["FILES", "read_idx", "read_idx_folder"]
+__all__ = ["FILES", "packed_or_not", "read_idx", "read_idx_folder"]
 
 FILES = {
     "x_train": "train-images-idx3-ubyte",

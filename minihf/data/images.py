@@ -41,7 +41,7 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
         `minihf.data.read_npz` has it. Where nothing lies at this path, and it is the name of a set
         that may be fetched, such as ``mnist``, that set.
     name : str
-        What to call the set.
+        What to call the set, if it is none that is known by its checksums.
     classes : int, optional
         Labels must be less than that; without it, those of ``y_test`` at most the largest of
         ``y_train``.
@@ -49,8 +49,8 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     Returns
     -------
     Dataset
-        Images (N, C, H, W). Its source names a set that is known by its checksums, and says of
-        how many images these are where `name` is that of a larger set.
+        Images (N, C, H, W). Its source says which set it is, if it is a known one, and of how many
+        images these are where `name` is that of a larger set.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _given(path: Path, name: str, classes: int | None) -> Dataset:
     """Read what a user gives, whatever it is; checksums tell whether it is a set that is known."""
     path = _inside(path)
     source = next((source for source in SOURCES.values() if is_whole(source, path)), None)
-    return dataset_of(path, _arrays(path), name, classes, source)
+    return dataset_of(path, _arrays(path), source.name if source else name, classes, source)
 
 
 def _inside(path: Path) -> Path:

@@ -62,11 +62,13 @@ def test_every_kind_of_path_gives_the_same_kind_of_data(
 def test_a_set_is_recognised_by_its_checksums_wherever_it_lies(write_idx, tmp_path):
     folder = write_idx(tmp_path / "downloads", packed=True)
     images = read_images(folder, "downloads")
+    assert images.name == "mnist"
     assert images.source.startswith("MNIST (LeCun, Cortes and Burges): all 20 training and 10 test")
     labels = folder / "t10k-labels-idx1-ubyte"
     labels.with_name(f"{labels.name}.gz").rename(tmp_path / "aside")
     labels.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 10]) + bytes(10))
     images = read_images(folder, "downloads")
+    assert images.name == "downloads"
     assert images.source == "downloads: 20 training and 10 test images, as given"
 
 
