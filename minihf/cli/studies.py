@@ -8,17 +8,8 @@ from typing import Any
 
 import minihf
 from minihf import backend
-from minihf.cli.words import (
-    add_backend,
-    folder,
-    natural,
-    page,
-    scale,
-    scale_summaries,
-    several,
-    study_titles,
-)
-from minihf.cli.words import study as study_name
+from minihf.cli.names import scale, scale_summaries, study, study_titles
+from minihf.cli.words import add_backend, folder, natural, page, several
 
 __all__ = ["add_reproduce", "add_results"]
 
@@ -38,7 +29,7 @@ def add_reproduce(commands: Any) -> None:
     )  # fmt: skip
     parser.set_defaults(run=_reproduce)
     parser.add_argument(
-        "studies", type=study_name, nargs="+", metavar="STUDY",
+        "studies", type=study, nargs="+", metavar="STUDY",
         help="names of studies, or all",
     )  # fmt: skip
     parser.add_argument(

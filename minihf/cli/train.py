@@ -8,18 +8,8 @@ from typing import Any
 
 import minihf
 from minihf import backend
-from minihf.cli.words import (
-    add_backend,
-    figure,
-    folder,
-    known_methods,
-    method,
-    natural,
-    positive,
-    several,
-    task,
-    task_summaries,
-)
+from minihf.cli.names import known_methods, method, task, task_summaries
+from minihf.cli.words import add_backend, figure, folder, natural, positive, several
 
 __all__ = ["add_demo", "add_race", "add_run"]
 
@@ -184,9 +174,10 @@ def _add_task(parser: argparse.ArgumentParser) -> None:
     """Add what is trained, on which data, for how long."""
     parser.add_argument("task", type=task, metavar="TASK", help=", ".join(task_summaries()))
     parser.add_argument(
-        "--data", type=Path, metavar="FILE",
-        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W) or "
-        "(N, H, W), and integer labels (N,)",
+        "--data", type=Path, metavar="PATH",
+        help="mnist, fashion-mnist or cifar10, where `minihf data` finds it; a folder with IDX "
+        "files; an archive or a folder of batches of CIFAR-10; or an npz file with x_train, "
+        "y_train, x_test, y_test: uint8 images (N, C, H, W) or (N, H, W), integer labels (N,)",
     )  # fmt: skip
     budget = parser.add_mutually_exclusive_group()
     _add_seconds(budget, 120.0)

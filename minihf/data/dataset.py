@@ -27,13 +27,16 @@ class Dataset:
     name : str
         The name it was loaded by.
     x_train, x_test : float32 array, shape (N, D)
-        One image per row, row by row from the top, values in [0, 1]; or sequences (N, T, D).
+        One image per row, row by row from the top, values in [0, 1]; images of several channels,
+        or from a user's file, (N, C, H, W); or sequences (N, T, D).
     y_train, y_test : int64 array, shape (N,), or None
         Class labels from 0; None if the data have none. After `autoencoding`: the images.
     source : str
         One line for reports: which file, whole or which part of it, and its licence.
     image_shape : tuple of int
         Height and width, of product D; of a sequence, T and D.
+    subset : bool
+        Whether it is a part of a larger set, whose results it must not be taken for.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class Dataset:
     y_test: NDArray[np.generic] | None = field(repr=False)
     source: str
     image_shape: tuple[int, int]
+    subset: bool = False
 
     def autoencoding(self) -> Dataset:
         """Return the same images as their own targets, without a copy.
@@ -92,16 +96,17 @@ def from_grey_levels(
     white: int,
     source: str,
     image_shape: tuple[int, int],
+    subset: bool = False,
 ) -> Dataset:
     """Make a `Dataset` of images in whole grey levels.
 
     Parameters
     ----------
-    name, source, image_shape
+    name, source, image_shape, subset
         As in `Dataset`.
-    levels : mapping of str to uint8 array
-        ``x_train`` and ``x_test``, shape (N, D), and, if there are labels, ``y_train`` and
-        ``y_test``, shape (N,).
+    levels : mapping of str to array
+        ``x_train`` and ``x_test``, uint8 (N, D) or (N, C, H, W), and, if there are labels,
+        ``y_train`` and ``y_test``, integers (N,).
     white : int
         The level that becomes 1.0.
 
@@ -127,6 +132,7 @@ def from_grey_levels(
         y_test=_labels(levels.get("y_test")),
         source=source,
         image_shape=image_shape,
+        subset=subset,
     )
 
 

@@ -45,7 +45,7 @@ def reproduce(
     seeds : sequence of int, optional
         Other ones than the scale's.
     data_path : path, optional
-        As the task takes it.
+        As the task takes it; without one, what the package has, or at scale "paper" the whole set.
     command : str
         The command line, which the runs' folders keep.
 
@@ -57,10 +57,11 @@ def reproduce(
     study = STUDIES[name]
     scale = study.scaled(scale_name)
     scale = scale if seeds is None else replace(scale, seeds=tuple(seeds))
-    task_name, _ = study.task_at(scale_name)
+    task_name, task = study.task_at(scale_name)
     say(f"{name}: {study.title} ({study.source})")
     runs = race(
-        task_name, study.methods, scale.seeds, scale.budget, out / name, data_path=data_path,
+        task_name, study.methods, scale.seeds, scale.budget, out / name,
+        data_path=data_path or task.path_of(scale.whole),
         cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
         say=say,
     )  # fmt: skip

@@ -124,3 +124,11 @@ def test_an_unknown_study_is_refused_with_those_that_there_are(capsys):
     with pytest.raises(SystemExit):
         cli.main(["reproduce", "zhang2017-autoencodr"])
     assert "did you mean 'zhang2017-autoencoder'?" in capsys.readouterr().err
+
+
+def test_at_paper_scale_the_whole_set_is_wanted(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIHF_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(OSError, match="minihf data fetch mnist"):
+        reproducing.reproduce("zhang2017-lstm", "paper", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()

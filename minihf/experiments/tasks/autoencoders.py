@@ -31,6 +31,7 @@ TASKS = {
         metric=image_error,
         metric_name="squared error per image",
         settings=AUTOENCODER_SETTINGS,
+        whole="mnist",
     ),
     "autoencoder-mnist-small": Task(
         summary="784-200-100-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
@@ -40,6 +41,7 @@ TASKS = {
         metric=image_error,
         metric_name="squared error per image",
         settings=AUTOENCODER_SETTINGS,
+        whole="mnist",
     ),
     "autoencoder-curves": Task(
         summary="784-400-200-100-50-25-6 and back, tanh, squared error, on CURVES-like strokes",
