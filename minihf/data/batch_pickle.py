@@ -4,7 +4,9 @@ A pickle is a program for a small stack machine, and two of its instructions, on
 function by name and one that calls it, make Python's own machine unfit for files of others. This
 machine looks up nothing and calls nothing. Numbers, bytes, lists and dictionaries it makes as
 usual; where an array would be made it writes down how, as a `Recipe`, for four names that a batch
-needs, and it refuses all others. Instructions that no batch has are refused as well.
+needs, and it refuses all others. Instructions that no batch has are refused as well, and so are
+very many of them, and keys that are no names: to find a tuple's place in a dictionary is to walk
+through all that is in it.
 
 Called by `minihf.data.cifar`.
 """
@@ -21,6 +23,9 @@ NAMES = frozenset({
     "numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct",
     "numpy ndarray", "numpy dtype",
 })  # fmt: skip
+
+MOST = 2**20
+"""Instructions that are carried out; a batch of 10,000 images has some 40,000."""
 
 
 @dataclass
@@ -54,11 +59,13 @@ def read(content: bytes | bytearray) -> Any:
     {'labels': [6, 9, 9]}
     >>> read(pickle.dumps(print, protocol=2))
     Traceback (most recent call last):
-    ValueError: it names __builtin__ print, which no batch of CIFAR-10 does
+    ValueError: it names '__builtin__ print', which no batch of CIFAR-10 does
     """
     machine = _Machine()
     try:
-        for instruction, argument, _ in genops(content):
+        for done, (instruction, argument, _) in enumerate(genops(content)):
+            if done == MOST:
+                raise ValueError(f"it has more than {MOST:,} instructions")
             if instruction.name == "STOP":
                 return machine.stack.pop()
             machine.do(instruction.name, argument)
@@ -109,7 +116,7 @@ class _Machine:
                 stack.append(self.memo[argument])
             case "GLOBAL":
                 if argument not in NAMES:
-                    raise ValueError(f"it names {argument}, which no batch of CIFAR-10 does")
+                    raise ValueError(f"it names {argument[:80]!r}, which no batch of CIFAR-10 does")
                 stack.append(Recipe(argument))
             case "REDUCE":
                 what, arguments = self.last(2)
@@ -136,4 +143,6 @@ class _Machine:
         self.stack[-1].extend(items)
 
     def set_items(self, items: list[Any]) -> None:
+        if not all(isinstance(key, bytes | str) for key in items[::2]):
+            raise TypeError
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))

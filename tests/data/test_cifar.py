@@ -197,6 +197,33 @@ def test_a_pickle_takes_no_memory_for_its_lies(content, peak):
     assert peak(read) < MEBI
 
 
+DEEP = b"N" + 10**5 * b"\x85"                             # ((((None,),),),) and so on
+DOUBLED = b"N" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(64))    # 2**64 times None
+
+
+@pytest.mark.parametrize("key", [DEEP, DOUBLED, b"K\x01"])
+def test_no_key_is_taken_that_might_take_stack_or_time(key):
+    with pytest.raises(ValueError, match="it is a pickle that makes no sense"):
+        batch_pickle.read(b"\x80\x02}" + key + b"K\x01s.")
+
+
+def test_a_pickle_of_very_many_instructions_is_given_up(monkeypatch, peak):
+    monkeypatch.setattr(batch_pickle, "MOST", 1000)
+
+    def read():
+        with pytest.raises(ValueError, match="it has more than 1,000 instructions"):
+            batch_pickle.read(b"\x80\x02" + 10**5 * b"]" + b".")
+
+    assert peak(read) < MEBI
+
+
+def test_a_name_is_quoted_and_not_at_any_length():
+    name = b"\x1b[31mos" + 1000 * b"m"
+    with pytest.raises(ValueError, match=r"it names '\\x1b\[31mosm") as refusal:
+        batch_pickle.read(b"\x80\x02c" + name + b"\nsystem\n.")
+    assert len(str(refusal.value)) < 200
+
+
 RECONSTRUCT = "numpy.core.multiarray _reconstruct"
 
 
