@@ -37,8 +37,8 @@ class CannotWrite(RuntimeError):
 def download(url: str, part: Path, most: int, show: bool = False) -> None:
     """Get a file, adding to what `part` has of it.
 
-    A connection that is cut is made again as long as bytes come; then what there is stays in
-    `part`, for the next call.
+    A connection that is cut is made again as long as bytes come, `TRIES` in all; then what there
+    is stays in `part`, for the next call.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def _transfer(url: str, file: BinaryIO, most: int, show: bool) -> None:
             total=total, initial=had, unit="B", unit_scale=True, desc=url.rpartition("/")[2],
             disable=not show,
         ) as bar:  # fmt: skip
-            while piece := answer.read(CHUNK):
+            while piece := answer.read1(CHUNK):              # what has come, and no waiting for more
                 had += len(piece)
                 if had > most:
                     raise ValueError(f"the server sends more than {most:,} bytes")
@@ -133,10 +133,14 @@ def _alone(part: Path) -> Iterator[BinaryIO]:
 
 
 def _in_words(error: Exception) -> str:
+    """Return what went wrong in one line, whatever characters the server has put into it."""
+    if isinstance(error, URLError) and isinstance(error.reason, Exception):
+        error = error.reason
     if isinstance(error, HTTPError):
-        return f"the server says {error.code} {error.reason}"
-    if isinstance(error, URLError):
-        error = error.reason if isinstance(error.reason, Exception) else error
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+        words = f"the server says {error.code} {error.reason}"
+    elif isinstance(error, OSError) and error.strerror:
+        words = error.strerror
+    else:
+        words = str(error)
+    printable = "".join(c if c.isprintable() else " " for c in words)
+    return " ".join(printable.split()) or type(error).__name__

@@ -4,6 +4,8 @@ import gzip
 import io
 import os
 import re
+import socket
+import struct
 import tarfile
 import threading
 from dataclasses import replace
@@ -17,12 +19,15 @@ from minihf.data.sources import SOURCES
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files`; each of `cuts` is after how many bytes an answer is broken off."""
+    """Serves `files`; each of `cuts` is after how many bytes an answer is broken off.
+
+    With `resets` it is broken off the hard way.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.cuts, self.asked = {}, [], []
-        self.ranges, self.first = True, None
+        self.ranges, self.first, self.resets = True, None, False
 
     @property
     def address(self):
@@ -36,9 +41,9 @@ class Handler(BaseHTTPRequestHandler):
         server, name = self.server, self.path.rpartition("/")[2]
         wanted = self.headers.get("Range")
         server.asked.append((self.path, wanted))
-        if self.path.startswith("/moved/"):
+        if self.path.startswith(("/moved/", "/loop/")):
             self.send_response(302)
-            self.send_header("Location", f"/{name}")
+            self.send_header("Location", self.path if "loop" in self.path else f"/{name}")
             self.end_headers()
             return
         if name not in server.files:
@@ -59,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         end = start + server.cuts.pop(0) if server.cuts else None
         self.wfile.write(content[start:end])
+        if end is not None and server.resets:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
 
     def log_message(self, *args):
         pass
@@ -141,6 +149,12 @@ def test_a_connection_that_is_cut_is_taken_up_where_it_broke_off(mnist, server, 
     assert "all 20" in load("mnist").source
 
 
+def test_a_connection_that_is_reset_has_lost_nothing_of_what_came(mnist, server):
+    server.cuts, server.resets = [1000, 2000], True
+    fetch.fetch("mnist")
+    assert [wanted for _, wanted in server.asked[:3]] == [None, "bytes=1000-", "bytes=3000-"]
+
+
 def test_a_fetch_that_failed_goes_on_later_from_what_came(mnist, server, target):
     server.cuts = [1000, 0]
     with pytest.raises(OSError, match=r"mnist could not be fetched to .*: https: 127.*was cut a"):
@@ -189,6 +203,14 @@ def test_a_redirect_is_followed(mnist, server, monkeypatch):
     monkeypatch.setitem(SOURCES, "mnist", replace(mnist, addresses=(moved,)))
     fetch.fetch("mnist")
     assert "all 20" in load("mnist").source
+
+
+def test_what_a_server_says_is_told_in_one_line(mnist, monkeypatch, target):
+    loop = mnist.addresses[0].replace("{}", "loop/{}")
+    monkeypatch.setitem(SOURCES, "mnist", replace(mnist, addresses=(loop,)))
+    with pytest.raises(OSError, match="the server says 302 .* infinite loop") as refusal:
+        fetch.fetch("mnist")
+    assert str(refusal.value).isprintable()
 
 
 def test_what_has_not_its_checksum_is_not_kept(mnist, server, target):

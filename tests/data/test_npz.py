@@ -1,6 +1,8 @@
 """Images from a user's npz file: read without unpickling, or refused in one line."""
 
 import io
+import struct
+from contextlib import suppress
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
@@ -106,6 +108,21 @@ def test_a_file_with_a_changed_byte_is_refused(arrays, write):
         read_npz(path, "little")
 
 
+def test_no_changed_byte_is_anything_but_a_line(arrays, write):
+    path = write(arrays)
+    good = path.read_bytes()
+    for where in range(good.index(b"PK\1\2"), len(good)):    # the zip's own table
+        changed = bytearray(good)
+        changed[where] ^= 128
+        path.write_bytes(changed)
+        with suppress(ValueError):
+            read_npz(path, "little")
+
+
+def raw_header(text):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
 def npy_header(shape, dtype):
     stream = io.BytesIO()
     description = {"descr": dtype, "fortran_order": False, "shape": shape}
@@ -124,6 +141,10 @@ def npy_header(shape, dtype):
         (npy_header((4,), "|u1") + b"12345", ZIP_STORED),
         (npy_header((4,), "|V0"), ZIP_STORED),
         (npy_header((4,), "|u1") + b"1234", ZIP_BZIP2),
+        (raw_header(b"{'descr': '|u1', 'shape': ("), ZIP_STORED),
+        (raw_header(b"{[]: 1}"), ZIP_STORED),
+        (raw_header(b"  1\n 2"), ZIP_STORED),
+        (raw_header(b"(" * 5000), ZIP_STORED),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"1" * 100, ZIP_STORED),
     ],
 )
