@@ -7,12 +7,13 @@ other. Called by the studies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from minihf.experiments.summary import Runs, Spread, final, held_at, short
+from minihf.train import History
 
 __all__ = ["Ahead", "Answer", "Claim", "GetsBelow", "NeverRises", "Verdict"]
 
@@ -47,7 +48,8 @@ class Claim(Protocol):
 class Ahead:
     """That a method has less error than another, where both have spent the same.
 
-    They are compared at the largest cost that all of their runs have come to.
+    They are compared at the largest cost that all of their runs have come to. One that gave up does
+    not count there: to the end it stays where it was.
 
     Attributes
     ----------
@@ -83,7 +85,10 @@ class Ahead:
     def answer(self, runs: Runs) -> Answer:
         """Compare medians, and ranges over the seeds."""
         both = [runs[self.method], runs[self.other]]
-        end = min(history.last[self.over] for seeds in both for history in seeds.values())
+        end = self._common([history for seeds in both for history in seeds.values()])
+        cost = self.over.replace("_", " ")
+        if not end:
+            return Answer(Verdict.UNDECIDED, f"nothing to compare: there are runs of 0 {cost}")
         mine, others = (
             Spread.of(held_at(history, self.over, self.error, end) for history in seeds.values())
             for seeds in both
@@ -94,8 +99,13 @@ class Ahead:
             verdict = Verdict.NO
         else:
             verdict = Verdict.UNDECIDED
-        spent = f"{end:,.4g} {self.over.replace('_', ' ')}"
-        return Answer(verdict, f"{mine.words()} against {others.words()} after {spent}")
+        return Answer(verdict, f"{mine.words()} against {others.words()} after {end:,.4g} {cost}")
+
+    def _common(self, histories: Sequence[History]) -> float:
+        """Return the largest cost that all have come to, but those that gave up."""
+        ends: list[float] = [history.last[self.over] for history in histories]
+        going = [end for end, it in zip(ends, histories, strict=True) if it.spent or not it.ended]
+        return min(going, default=max(ends))
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,20 @@
 import pytest
 
 import minihf as hf
-from minihf.experiments.claims import Ahead, GetsBelow, NeverRises, Verdict
+from minihf.experiments.claims import Ahead, Answer, GetsBelow, NeverRises, Verdict
 
 LABELS = {"a": "method A", "b": "method B"}
 
 
-def history(errors, cost=1, rose=0):
+def history(errors, cost=1, rose=0, ended="", products=1):
     return hf.History(
         [
-            {"updates": i, "seconds": cost * i, "train": error, "test": error, "rose": rose}
+            {"updates": i, "seconds": cost * i, "products": products * i, "train": error,
+             "test": error, "rose": rose}
             for i, error in enumerate(errors)
-        ]
-    )
+        ],
+        ended=ended,
+    )  # fmt: skip
 
 
 def runs(a, b, cost=1):
@@ -46,6 +48,21 @@ def test_methods_are_compared_at_the_largest_cost_that_all_runs_have_come_to():
     assert Ahead("a", "b", "updates").answer(runs([long], [short])).verdict is Verdict.NO
     # an update of b takes three times as long, so that a has its last value by then
     assert Ahead("a", "b", "seconds").answer(runs([long], [short], cost=3)).verdict is Verdict.YES
+
+
+def test_a_run_that_gave_up_stays_where_it_was_and_does_not_end_the_comparison():
+    gave_up, went_on = history([9, 3], ended="gave up after 10 rejected"), history([9, 5, 1, 0.1])
+    answer = Ahead("a", "b", "updates").answer({"a": {0: gave_up}, "b": {0: went_on}})
+    assert answer.verdict is Verdict.NO
+    assert answer.numbers == "3 against 0.1 after 3 updates"
+    both = {"a": {0: gave_up}, "b": {0: history([9, 5, 1], ended="gave up after 10 rejected")}}
+    assert Ahead("a", "b", "updates").answer(both).numbers == "3 against 1 after 2 updates"
+
+
+def test_nothing_is_decided_over_a_cost_that_one_of_them_does_not_have():
+    ran = {"a": {0: history([9, 1], products=0)}, "b": {0: history([9, 1, 0.1])}}
+    answer = Ahead("a", "b", "products").answer(ran)
+    assert answer == Answer(Verdict.UNDECIDED, "nothing to compare: there are runs of 0 products")
 
 
 def test_one_run_that_blew_up_keeps_a_method_from_being_ahead():
