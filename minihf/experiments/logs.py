@@ -12,7 +12,7 @@ from typing import Any
 
 from minihf.train import History
 
-__all__ = ["AXES", "is_complete", "read_log"]
+__all__ = ["AXES", "ERRORS", "fits", "is_complete", "read_log"]
 
 AXES = ("updates", "seconds", "products", "data_passes")
 ERRORS = ("train", "test")
@@ -30,7 +30,7 @@ def read_log(path: Path) -> History:
         history = History.read(path)
         for number, record in enumerate(history, start=1):
             for name in (*AXES, *ERRORS):
-                if not _fits(name, record.get(name, "missing")):
+                if not fits(name, record.get(name, "missing")):
                     raise ValueError(
                         f"{path}, line {number}: {name!r} is {record.get(name, 'missing')!r}, "
                         "expected a number"
@@ -45,7 +45,7 @@ def is_complete(path: Path) -> bool:
     return path.exists() and read_log(path).ended not in ("", "interrupted")
 
 
-def _fits(name: str, value: Any) -> bool:
+def fits(name: str, value: Any) -> bool:
     """Tell whether a value is a number; an error that was not finite, or not measured, is None."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return name in ERRORS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.files import write_text
-from minihf.experiments.logs import AXES, ERRORS
+from minihf.experiments.logs import AXES, ERRORS, fits
 from minihf.experiments.summary import Runs
 from minihf.train import History
 
@@ -21,6 +21,16 @@ __all__ = ["Result"]
 
 FORMAT = 1
 COLUMNS = (*AXES, *ERRORS)
+
+HEAD = {
+    "study": str, "scale": str, "conditions": dict, "processor": str, "methods": dict,
+    "columns": list, "runs": list,
+}  # fmt: skip
+CONDITIONS = dict.fromkeys(
+    ("data", "parameters", "budget", "backend", "blas", "threads", "minihf", "numpy"), str
+)
+RUN = {"method": str, "seed": int, "ended": str, "rose": int, "records": list}
+"""What a result, its conditions and each of its runs have, and of which kind."""
 
 
 @dataclass(frozen=True)
@@ -72,18 +82,29 @@ class Result:
         """
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
-            if held["format"] != FORMAT:
-                raise ValueError(f"its format is {held['format']!r}, expected {FORMAT}")
+            if isinstance(held, dict) and held.get("format") != FORMAT:
+                raise ValueError(f"its format is {held.get('format')!r}, expected {FORMAT}")
+            _must_have(held, HEAD)
+            _must_have(held["conditions"], CONDITIONS)
             runs: dict[str, dict[int, History]] = {}
             for run in held["runs"]:
+                _must_have(run, RUN)
                 runs.setdefault(run["method"], {})[run["seed"]] = _history(held["columns"], run)
-            return cls(
-                held["study"], held["scale"], held["conditions"], held["processor"],
-                held["methods"], runs,
-            )  # fmt: skip
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            said = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"{str(path)!r} is no result of a study: {said}") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{str(path)!r} is no result of a study: {error}") from None
+        return cls(
+            held["study"], held["scale"], held["conditions"], held["processor"], held["methods"],
+            runs,
+        )  # fmt: skip
+
+
+def _must_have(held: Any, kinds: Mapping[str, type]) -> None:
+    """Refuse what has not every one of these names, with a value of its kind."""
+    for name, kind in kinds.items():
+        if not isinstance(held, dict) or name not in held:
+            raise ValueError(f"{name!r} is missing")
+        if type(held[name]) is not kind:
+            raise ValueError(f"{name!r} is {repr(held[name])[:40]}, expected {kind.__name__}")
 
 
 def _small(history: History) -> dict[str, Any]:
@@ -97,6 +118,18 @@ def _rounded(value: Any) -> Any:
 
 
 def _history(columns: Sequence[str], run: Mapping[str, Any]) -> History:
-    records = [dict(zip(columns, row, strict=True)) for row in run["records"]]
+    records = [_record(columns, row) for row in run["records"]]
+    if not records:
+        raise ValueError(f"its run of {run['method']!r} has no records")
     records[-1] |= {"rose": run["rose"], "ended": run["ended"]}
     return History(records, ended=run["ended"])
+
+
+def _record(columns: Sequence[str], row: Any) -> dict[str, Any]:
+    if not isinstance(row, list) or tuple(columns) != COLUMNS or len(row) != len(COLUMNS):
+        raise ValueError(f"expected records of {', '.join(COLUMNS)}, found {repr(row)[:40]}")
+    record = dict(zip(COLUMNS, row, strict=True))
+    for name, value in record.items():
+        if not fits(name, value):
+            raise ValueError(f"{name!r} of a record is {repr(value)[:40]}, expected a number")
+    return record

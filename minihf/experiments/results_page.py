@@ -13,6 +13,7 @@ from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import folder, write_text
 from minihf.experiments.logs import AXES
 from minihf.experiments.results import Result
+from minihf.experiments.scales import SCALES
 from minihf.experiments.studies import STUDIES, Study
 from minihf.experiments.tables import markdown, table
 from minihf.experiments.variants import first_order, variant
@@ -51,7 +52,7 @@ def read_results(place: Path) -> dict[str, Result]:
     Raises
     ------
     ValueError
-        If there is none, or one that cannot be read.
+        If there is none, or one that cannot be read or is not what its study now asks for.
     """
     results = {
         name: Result.read(place / f"{name}.json")
@@ -62,7 +63,23 @@ def read_results(place: Path) -> dict[str, Result]:
         raise ValueError(
             f"{str(place)!r} has no results of studies, NAME.json; make some by minihf reproduce"
         )
+    for name, result in results.items():
+        _must_answer(result, name, place / f"{name}.json")
     return results
+
+
+def _must_answer(result: Result, name: str, path: Path) -> None:
+    if (result.study, result.scale in SCALES) != (name, True):
+        raise ValueError(
+            f"{str(path)!r} is of the study {result.study!r} at scale {result.scale!r}; expected "
+            f"{name!r} at {', '.join(SCALES)}"
+        )
+    missing = [word for word in STUDIES[name].methods if word not in result.runs]
+    if missing:
+        raise ValueError(
+            f"{str(path)!r} has no run of {', '.join(missing)}, as the study now wants them; make "
+            f"it anew by `minihf reproduce {name} --scale {result.scale}`"
+        )
 
 
 def write_page(results: dict[str, Result], found: Path, page: Path) -> None:

@@ -101,6 +101,33 @@ def test_a_result_that_is_none_is_refused_by_name(text, tmp_path):
         Result.read(path)
 
 
+CHANGES = {
+    "no conditions": (lambda held: held.update(conditions={}), "'data' is missing"),
+    "other columns": (lambda held: held["columns"].reverse(), "expected records of updates, "),
+    "no records": (lambda held: held["runs"][0].update(records=[]), "has no records"),
+    "a short record": (lambda held: held["runs"][0]["records"][0].pop(), "expected records of"),
+    "a word for a number": (
+        lambda held: held["runs"][0]["records"][0].__setitem__(0, "x"), "'updates' of a record"
+    ),
+    "no end": (lambda held: held["runs"][0].update(ended=None), "'ended' is None, expected str"),
+    "another study": (lambda held: held.update(study="mine"), "is of the study 'mine'"),
+    "no such scale": (lambda held: held.update(scale="huge"), "at scale 'huge'; expected"),
+    "a method less": (lambda held: held["runs"].pop(), "has no run of minihf, as the study now"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_result_that_is_not_the_study_s_is_refused_in_one_line(change, quick, tmp_path):
+    alter, expected = CHANGES[change]
+    held = json.loads((quick / f"{QUICK[0]}.json").read_text())
+    alter(held)
+    (tmp_path / f"{QUICK[0]}.json").write_text(json.dumps(held))
+    with pytest.raises(ValueError, match=expected) as refusal:
+        read_results(tmp_path)
+    assert f"{QUICK[0]}.json'" in str(refusal.value)
+    assert str(refusal.value).isprintable()
+
+
 def test_a_result_is_read_back_as_it_was_written(quick, tmp_path):
     result = Result.read(next(quick.glob("*.json")))
     result.write(tmp_path / "again.json")
