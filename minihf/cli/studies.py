@@ -53,12 +53,13 @@ def add_reproduce(commands: Any) -> None:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    from minihf.experiments.reproduce import reproduce
+    from minihf.experiments.reproduce import must_have_data, reproduce
     from minihf.experiments.studies import STUDIES
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
     out = arguments.out or Path("runs") / arguments.scale
     names = list(STUDIES) if "all" in arguments.studies else list(dict.fromkeys(arguments.studies))
+    must_have_data(names, arguments.scale, arguments.data)
     for name in names:
         try:
             reproduce(

@@ -92,10 +92,12 @@ def folder(text: str) -> Path:
 
 @refusing
 def page(text: str) -> Path:
-    """Read where a page can be written."""
+    """Read where a page of Markdown can be written."""
     from minihf.experiments import files
 
     path = Path(text)
+    if path.suffix != ".md":
+        raise ValueError(f"{text!r} is no page of Markdown: its name must end in .md")
     if path.is_dir():
         raise ValueError(f"cannot write {text!r}: it is a folder")
     try:

@@ -14,8 +14,9 @@ from minihf.experiments.machine import processor
 from minihf.experiments.race import RECORD, race
 from minihf.experiments.results import Result
 from minihf.experiments.studies import STUDIES
+from minihf.experiments.tasks import TASKS
 
-__all__ = ["reproduce"]
+__all__ = ["must_have_data", "reproduce"]
 
 LOOKS = 50
 """How often a run is looked at."""
@@ -45,7 +46,8 @@ def reproduce(
     seeds : sequence of int, optional
         Other ones than the scale's.
     data_path : path, optional
-        As the task takes it; without one, what the package has, or at scale "paper" the whole set.
+        As the task takes it, if it takes one; without one, what the package has, or at scale
+        "paper" the whole set.
     command : str
         The command line, which the runs' folders keep.
 
@@ -57,11 +59,11 @@ def reproduce(
     study = STUDIES[name]
     scale = study.scaled(scale_name)
     scale = scale if seeds is None else replace(scale, seeds=tuple(seeds))
-    task_name, task = study.task_at(scale_name)
+    task_name, _ = study.task_at(scale_name)
     say(f"{name}: {study.title} ({study.source})")
     runs = race(
         task_name, study.methods, scale.seeds, scale.budget, out / name,
-        data_path=data_path or task.path_of(scale.whole),
+        data_path=_data_of(name, scale_name, data_path),
         cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
         say=say,
     )  # fmt: skip
@@ -71,3 +73,31 @@ def reproduce(
     result = Result(name, scale_name, common, processor(), methods, runs)
     result.write(out / f"{name}.json")
     return result
+
+
+def must_have_data(names: Sequence[str], scale_name: str, data_path: Path | None) -> None:
+    """Load the data of studies, so that a set that is not here is told before the first one runs.
+
+    Raises
+    ------
+    ValueError
+        If a study's data cannot be had: one line that names it; or none of them takes a path.
+    """
+    study_of = {STUDIES[name].task_at(scale_name)[0]: name for name in names}
+    if data_path is not None and not any(TASKS[task].takes_data for task in study_of):
+        raise ValueError(f"none of these studies takes data, but got {str(data_path)!r}")
+    for task, name in study_of.items():
+        path = _data_of(name, scale_name, data_path)
+        try:
+            if path is not None:
+                TASKS[task].load(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{name}: {error}") from None
+
+
+def _data_of(name: str, scale_name: str, given: Path | None) -> Path | None:
+    """Return the path of a study's data, None for what the package has."""
+    _, task = STUDIES[name].task_at(scale_name)
+    if given is not None and task.takes_data:
+        return given
+    return task.path_of(STUDIES[name].scaled(scale_name).whole)

@@ -5,9 +5,11 @@ Called by ``minihf results``.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import folder, write_text
@@ -27,10 +29,10 @@ for the same seconds of updates. This page was written, whole, by
 
 ```sh
 {commands}
-minihf results {found} --out {page}
+{results}
 ```
 
-from files `STUDY.json` that have every number it shows. The first command makes such files anew, in
+from files `STUDY.json` that have every number it shows. `minihf reproduce` makes such files anew, in
 `{made}`; studies of images that the package does not have take them by `--data`.
 
 A claim is answered by the runs: *yes* or *no*, where the ranges of the errors over the seeds keep
@@ -100,12 +102,14 @@ def write_page(results: dict[str, Result], found: Path, page: Path) -> None:
             _, task = STUDIES[name].task_at(result.scale)
             drawn = draw_race(result.runs, STUDIES[name].title, task.metric_name, AXES)
             write_figure(drawn, figures / f"{name}.svg")
-            sections.append("\n".join(_section(name, result, f"{figures.name}/{name}.svg")))
+            link = quote(f"{figures.name}/{name}.svg")
+            sections.append("\n".join(_section(name, result, link)))
         scales = dict.fromkeys(result.scale for result in results.values())
         commands = "\n".join(f"minihf reproduce all --scale {scale}" for scale in scales)
         text = PAGE.format(
-            commands=commands, made=", ".join(f"runs/{scale}" for scale in scales), found=found,
-            page=page, studies="\n\n".join(sections),
+            commands=commands, made=", ".join(f"runs/{scale}" for scale in scales),
+            results=shlex.join(["minihf", "results", str(found), "--out", str(page)]),
+            studies="\n\n".join(sections),
         )  # fmt: skip
         write_text(page, text)
 

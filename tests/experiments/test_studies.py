@@ -85,6 +85,21 @@ def test_the_page_has_every_study_its_claims_and_its_figure(quick, tmp_path):
     assert "minihf reproduce all --scale smoke" in text
 
 
+def test_a_page_in_a_place_with_spaces_has_commands_and_figures_that_work(quick, tmp_path):
+    write_page(read_results(quick), quick, tmp_path / "my page.md")
+    text = (tmp_path / "my page.md").read_text()
+    assert f"minihf results {quick} --out '{tmp_path}/my page.md'" in text
+    assert f"(my%20page/{QUICK[0]}.svg)" in text
+    assert (tmp_path / "my page" / f"{QUICK[0]}.svg").exists()
+
+
+def test_a_page_has_another_name_than_its_folder_of_figures(quick, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["results", str(quick), "--out", str(tmp_path / "page")])
+    assert "page' is no page of Markdown: its name must end in .md" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_page_of_nothing_is_refused(tmp_path, capsys):
     assert cli.main(["results", str(tmp_path), "--out", str(tmp_path / "page.md")]) == 1
     assert "has no results of studies" in capsys.readouterr().err
@@ -145,6 +160,35 @@ def test_the_command_runs_the_studies_that_it_is_told(monkeypatch, tmp_path, cap
     )
     assert code == 0
     assert ran == [(name, "smoke", tmp_path) for name in ("zhang2017-lstm", "zhang2017-cnn")]
+
+
+def test_data_go_to_the_studies_whose_task_takes_some(monkeypatch, tmp_path):
+    raced = {}
+    monkeypatch.setattr(
+        reproducing, "race", lambda *arguments, data_path, **options: raced.update(path=data_path)
+    )
+    for name, expected in (("zhang2017-lstm", tmp_path), ("martens2010-curves", None)):
+        with pytest.raises(FileNotFoundError, match=r"race\.json"):
+            reproducing.reproduce(name, "smoke", tmp_path / "out", data_path=tmp_path)
+        assert raced["path"] == expected
+
+
+def test_data_that_no_study_takes_are_refused(tmp_path, capsys):
+    words = ["martens2010-curves", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert cli.main(["reproduce", *words]) == 1
+    assert "none of these studies takes data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_a_later_study_lacks_are_told_before_the_first_runs(
+    monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setenv("MINIHF_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(reproducing, "reproduce", lambda *arguments, **options: pytest.fail("ran"))
+    words = ["martens2010-curves", "zhang2017-cnn", "--scale", "paper"]
+    assert cli.main(["reproduce", *words, "--out", str(tmp_path / "out")]) == 1
+    assert "zhang2017-cnn: cifar10 is not here" in capsys.readouterr().err
 
 
 def test_an_unknown_study_is_refused_with_those_that_there_are(capsys):

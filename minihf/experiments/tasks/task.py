@@ -57,6 +57,11 @@ class Task:
     settings: Mapping[str, Method] = field(default_factory=dict)
     whole: str | None = None
 
+    @property
+    def takes_data(self) -> bool:
+        """Whether `load` takes a path."""
+        return self.whole is not None
+
     def path_of(self, whole: bool) -> Path | None:
         """Return the path of the data that the package has, None, or of all there are."""
         return Path(self.whole) if whole and self.whole is not None else None
