@@ -2,7 +2,7 @@
 
 It is looked for at a path that was given, and only there; without one, in this order:
 
-1. in ``$MINIHF_DATA``, a folder of sets;
+1. in ``$MINIHF_DATA``, a folder of sets, which may begin with ``~``;
 2. in the user's cache, ``~/.cache/minihf``, where ``minihf data fetch`` puts it;
 3. where packages of the system put it, ``/usr/local/share/datasets`` and ``/usr/share/datasets``;
 4. for MNIST, in the package itself, which has a subset.
@@ -123,13 +123,19 @@ def folder_of_sets() -> Path:
     RuntimeError
         If there is neither.
     """
-    return Path(os.environ[FOLDER]) if os.environ.get(FOLDER) else cache.folder()
+    return _users_folder() or cache.folder()
+
+
+def _users_folder() -> Path | None:
+    """Return the folder that the user names; no shell may have seen its ``~``."""
+    named = os.environ.get(FOLDER)
+    return Path(named).expanduser().absolute() if named else None
 
 
 def _folders_of_sets() -> Iterator[tuple[str, Path]]:
     """Give each folder of sets, and what to call it."""
-    if os.environ.get(FOLDER):
-        yield f"${FOLDER}", Path(os.environ[FOLDER])
+    if users := _users_folder():
+        yield f"${FOLDER}", users
     with suppress(RuntimeError):                           # no home, no cache
         yield "the user's cache", cache.folder()
     for folder in SYSTEM:
@@ -148,7 +154,7 @@ def _not_there(source: Source, parts: list[tuple[Place, list[str]]]) -> str:
             f"`minihf data fetch {source.name}` gets what is missing"
         )
     looked = [str(folder) for _, folder in _folders_of_sets()]
-    unset = "" if os.environ.get(FOLDER) else f" (${FOLDER} is not set)"
+    unset = "" if _users_folder() else f" (${FOLDER} is not set)"
     return (
         f"{source.name} is not here: looked for {source.folders[0]!r} in {', '.join(looked)}{unset}"
         f"; `minihf data fetch {source.name}` fetches it{by_hand(source)}"

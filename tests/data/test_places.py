@@ -34,6 +34,17 @@ def test_the_user_s_folder_comes_before_the_cache_and_the_cache_before_the_syste
     assert (given.path, given.where, given.subset) == (system, "given", False)
 
 
+@pytest.mark.parametrize("folder", ["~/sets", "sets", "./sets"])
+def test_the_user_s_folder_may_begin_at_home_or_here(folder, write_idx, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINIHF_DATA", folder)
+    assert minihf.data.places.folder_of_sets() == tmp_path / "sets"
+    assert find("mnist").subset
+    mnist = write_idx(tmp_path / "sets" / "mnist")
+    assert find("mnist").path == mnist
+
+
 def test_a_folder_that_torchvision_filled_will_do(write_idx, tmp_path, monkeypatch):
     folder = write_idx(tmp_path / "MNIST" / "raw")
     monkeypatch.setenv("MINIHF_DATA", str(tmp_path))
