@@ -61,10 +61,10 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
         If no route works, or it cannot be written: one line. Files that came stay.
     """
     source = SOURCES[name]
-    for place, missing in found(source):
-        if not missing and is_whole(source, place.path):
-            say(f"{name} is here already, whole: {str(place.path)!r} ({place.where})")
-            return place.path
+    here = next((place for place, missing in found(source) if not missing), None)   # as it is found
+    if here is not None and is_whole(source, here.path):
+        say(f"{name} is here already, whole: {str(here.path)!r} ({here.where})")
+        return here.path
     routes = _routes(source, route)
     target = folder_of_sets() / source.folders[0]
     reasons = []

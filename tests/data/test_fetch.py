@@ -266,6 +266,19 @@ def test_a_damaged_file_is_fetched_anew_and_replaced(mnist, write_idx, target):
     assert "all 20" in load("mnist").source
 
 
+def test_a_damaged_set_that_is_found_first_is_fetched_anew_though_another_is_whole(
+    mnist, write_idx, monkeypatch, tmp_path
+):
+    write_idx(cache.folder() / "mnist")
+    damaged = write_idx(tmp_path / "users" / "mnist")
+    monkeypatch.setenv("MINIHF_DATA", str(tmp_path / "users"))
+    (damaged / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"damaged: .*`minihf data fetch mnist` fetches it anew"):
+        load("mnist")
+    fetch.fetch("mnist")
+    assert "all 20" in load("mnist").source
+
+
 # The disk -------------------------------------------------------------------------------------
 
 
