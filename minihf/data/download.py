@@ -5,9 +5,10 @@ Called by `minihf.data.fetch`.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -22,7 +23,7 @@ from minihf.data.streams import CHUNK
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["CannotWrite", "download"]
+__all__ = ["CannotWrite", "alone", "download"]
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a server counts as gone."""
@@ -57,7 +58,7 @@ def download(url: str, part: Path, most: int, show: bool = False) -> None:
     CannotWrite
         If it is our disk.
     """
-    with _alone(part) as file:
+    with _appended(part) as file:
         for _ in range(TRIES):
             before = file.seek(0, 2)
             try:
@@ -92,7 +93,7 @@ def _transfer(url: str, file: BinaryIO, most: int, show: bool) -> None:
             total=total, initial=had, unit="B", unit_scale=True, desc=url.rpartition("/")[2],
             disable=not show,
         ) as bar:  # fmt: skip
-            while piece := answer.read1(CHUNK):              # what has come, and no waiting for more
+            while piece := answer.read1(CHUNK):      # what has come, and no waiting for more
                 had += len(piece)
                 if had > most:
                     raise ValueError(f"the server sends more than {most:,} bytes")
@@ -112,24 +113,34 @@ def _write(file: BinaryIO, piece: bytes) -> None:
         ) from None
 
 
-@contextmanager
-def _alone(part: Path) -> Iterator[BinaryIO]:
-    """Open a file to append to, for this process alone; on Windows, without ``flock``, for all."""
+def _appended(part: Path) -> BinaryIO:
     try:
-        file = part.open("ab")
+        return part.open("ab")
     except OSError as error:
         raise CannotWrite(f"cannot write {str(part)!r}: {error.strerror}") from None
-    with file:
+
+
+@contextmanager
+def alone(part: Path) -> Iterator[None]:
+    """Hold a file for this process alone; at the end it goes if nothing is in it.
+
+    On Windows, which has no ``flock``, nothing is held.
+    """
+    with ExitStack() as stack:
         if sys.platform != "win32":
+            file = stack.enter_context(_appended(part))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CannotWrite(f"another process writes {str(part)!r}; wait for it") from None
+                held = os.path.samestat(part.stat(), os.fstat(file.fileno()))
+            except (BlockingIOError, FileNotFoundError):
+                held = False                            # by another, or no more under its name
+            if not held:
+                raise CannotWrite(f"another process writes {str(part)!r}; wait for it")
         try:
-            yield file
+            yield
         finally:
-            if file.seek(0, 2) == 0:
-                part.unlink(missing_ok=True)
+            if part.exists() and not part.stat().st_size:
+                part.unlink()
 
 
 def _in_words(error: Exception) -> str:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from minihf.data.archives import members
 from minihf.data.checksums import State, checksum, is_whole, state
-from minihf.data.download import CannotWrite, download
+from minihf.data.download import CannotWrite, alone, download
 from minihf.data.idx import packed_or_not
 from minihf.data.places import by_hand, folder_of_sets, found
 from minihf.data.sources import SOURCES, File, Source
@@ -103,8 +103,9 @@ def _https(source: Source, files: Iterable[File], target: Path, show: bool, say:
             say(f"{file.name}: {url}")
             part = target / f".{file.name}.{sha256(url.encode()).hexdigest()[:8]}.part"
             try:
-                _download(url, part, file, show)
-                _put(part, file, target)
+                with alone(part):                      # until it is in its place
+                    _download(url, part, file, show)
+                    _put(part, file, target)
                 break
             except (OSError, ValueError, EOFError, zlib.error) as error:
                 problems.append(f"{url.split('/')[2]}: {error}")
@@ -115,11 +116,11 @@ def _https(source: Source, files: Iterable[File], target: Path, show: bool, say:
 def _download(url: str, part: Path, file: File, show: bool) -> None:
     """Get a file; where half of it was here and the whole is wrong, get all of it anew."""
     most = file.size + file.size // 1000 + 1000          # gzip's, where it finds nothing to pack
-    resumed = part.exists()
+    resumed = part.exists() and part.stat().st_size > 0
     try:
         download(url, part, most, show)
         if resumed and state(part, file) is not State.FINE:
-            part.unlink()
+            os.truncate(part, 0)
             download(url, part, most, show)
     except ValueError:
         part.unlink(missing_ok=True)

@@ -208,7 +208,7 @@ def test_a_redirect_is_followed(mnist, server, monkeypatch):
 def test_what_a_server_says_is_told_in_one_line(mnist, monkeypatch, target):
     loop = mnist.addresses[0].replace("{}", "loop/{}")
     monkeypatch.setitem(SOURCES, "mnist", replace(mnist, addresses=(loop,)))
-    with pytest.raises(OSError, match="the server says 302 .* infinite loop") as refusal:
+    with pytest.raises(OSError, match=r"the server says 302 .* infinite loop") as refusal:
         fetch.fetch("mnist")
     assert str(refusal.value).isprintable()
 
@@ -302,8 +302,33 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(mnist,
 def test_two_processes_do_not_write_the_same_file(mnist, target):
     target.mkdir(parents=True)
     part = part_of(target, mnist)
-    with download._alone(part), pytest.raises(RuntimeError, match="another process writes"):
-        fetch.fetch("mnist")
+    with download.alone(part):
+        with pytest.raises(RuntimeError, match="another process writes"):
+            fetch.fetch("mnist")
+        assert part.exists()
+
+
+def test_a_file_is_held_until_it_is_in_its_place(mnist, monkeypatch):
+    put = fetch._put
+
+    def put_while_another_asks(part, file, target):
+        with pytest.raises(RuntimeError, match="another process writes"), download.alone(part):
+            pass
+        put(part, file, target)
+
+    monkeypatch.setattr(fetch, "_put", put_while_another_asks)
+    fetch.fetch("mnist")
+    assert "all 20" in load("mnist").source
+
+
+def test_a_file_that_went_into_its_place_meanwhile_is_not_written_to(mnist, target, monkeypatch):
+    target.mkdir(parents=True)
+    part, place = part_of(target, mnist), target / "in its place"
+    part.write_bytes(b"whole")
+    monkeypatch.setattr(download.fcntl, "flock", lambda *arguments: part.rename(place))
+    with pytest.raises(RuntimeError, match="another process writes"), download.alone(part):
+        place.write_bytes(b"")
+    assert place.read_bytes() == b"whole"
 
 
 # Packages -------------------------------------------------------------------------------------
