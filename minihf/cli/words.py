@@ -96,10 +96,10 @@ def page(text: str) -> Path:
     from minihf.experiments import files
 
     path = Path(text)
-    if path.suffix != ".md":
-        raise ValueError(f"{text!r} is no page of Markdown: its name must end in .md")
     if path.is_dir():
         raise ValueError(f"cannot write {text!r}: it is a folder")
+    if path.suffix != ".md":
+        raise ValueError(f"{text!r} is no page of Markdown: its name must end in .md")
     try:
         files.must_be_writable(path.parent)
     except OSError:
