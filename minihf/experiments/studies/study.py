@@ -36,7 +36,8 @@ class Study:
     claims : tuple of Claim
         What the runs are asked.
     seconds, cases : float, int, optional
-        Of a run at laptop scale: how long, and on how many training cases; without it, all.
+        Of a run at laptop scale: how long, and on how many cases of the training and of the test
+        data; without it, all.
     at : mapping of str to str
         By scale, another task: a smaller network, say.
     remark : str
