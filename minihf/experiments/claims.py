@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from minihf.experiments.summary import Runs, Spread, final, held_at, short
+from minihf.experiments.summary import Runs, Spread, around, final, short
 from minihf.train import History
 
 __all__ = ["Ahead", "Answer", "Claim", "GetsBelow", "NeverRises", "Verdict"]
@@ -49,7 +49,8 @@ class Ahead:
     """That a method has less error than another, where both have spent the same.
 
     They are compared at the largest cost that all of their runs have come to. One that gave up does
-    not count there: to the end it stays where it was.
+    not count there: to the end it stays where it was. Between two looks at a run nothing is known,
+    and both are in its method's range.
 
     Attributes
     ----------
@@ -90,7 +91,11 @@ class Ahead:
         if not end:
             return Answer(Verdict.UNDECIDED, f"nothing to compare: there are runs of 0 {cost}")
         mine, others = (
-            Spread.of(held_at(history, self.over, self.error, end) for history in seeds.values())
+            Spread.of(
+                error
+                for history in seeds.values()
+                for error in around(history, self.over, self.error, end)
+            )
             for seeds in both
         )
         if mine.high < others.low:

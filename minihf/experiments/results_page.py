@@ -37,9 +37,10 @@ in `{made}`; studies of images that the package does not have take them by `--da
 
 A claim is answered by the runs: *yes* or *no*, where the ranges of the errors over the seeds keep
 clear of each other, and else *undecided*. Where two methods are compared after equal costs, it is
-at the largest cost that all of their runs have come to; a run that gave up keeps its last error.
-The papers' results are curves for the most part, and their settings are known in part: what is
-asked is an order, not a number.
+at the largest cost that all of their runs have come to; a run that gave up keeps its last error,
+and of one that was not looked at just then, the looks before and after are in the range. The
+papers' results are curves for the most part, and their settings are known in part: what is asked
+is an order, not a number.
 
 In figures and tables stand medians over the seeds, smallest and largest in bands and parentheses.
 Training errors are solid, test errors dashed.

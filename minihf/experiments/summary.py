@@ -21,10 +21,10 @@ __all__ = [
     "Curve",
     "Runs",
     "Spread",
+    "around",
     "curve",
     "ends",
     "final",
-    "held_at",
     "seconds_to",
     "short",
     "target_of",
@@ -135,9 +135,20 @@ def curve(runs: Mapping[int, History], x: str, y: str) -> Curve:
     return Curve(grid, np.median(values, axis=0), values.min(axis=0), values.max(axis=0))
 
 
-def held_at(history: History, x: str, y: str, at: float) -> float:
-    """Return a run's value at one x: that of its last record at or before it."""
-    return float(_held(history, x, y, np.array([at]))[0])
+def around(history: History, x: str, y: str, at: float) -> tuple[float, float]:
+    """Return a run's values at the looks before and after one x; at a look, or its end, it is both.
+
+    Examples
+    --------
+    >>> import minihf as hf
+    >>> run = hf.History([{"updates": 0, "train": 9.0}, {"updates": 100, "train": 1.0}])
+    >>> [around(run, "updates", "train", at) for at in (50, 100, 150)]
+    [(9.0, 1.0), (1.0, 1.0), (1.0, 1.0)]
+    """
+    column = history.column(x)
+    before = int(np.searchsorted(column, at, side="right")) - 1
+    after = before if column[before] == at else min(before + 1, len(column) - 1)
+    return _number(history.records[before][y]), _number(history.records[after][y])
 
 
 def _held(history: History, x: str, y: str, grid: np.ndarray) -> np.ndarray:

@@ -65,6 +65,17 @@ def test_nothing_is_decided_over_a_cost_that_one_of_them_does_not_have():
     assert answer == Answer(Verdict.UNDECIDED, "nothing to compare: there are runs of 0 products")
 
 
+def test_between_two_looks_both_count():
+    seldom = hf.History([{"updates": i, "train": error} for i, error in ((0, 9), (100, 1))])
+    often = hf.History([{"updates": i, "train": error} for i, error in ((0, 9), (1, 5), (2, 4))])
+    ran = {"a": {0: often}, "b": {0: seldom}}
+    answer = Ahead("a", "b", "updates").answer(ran)          # 9 is of an untrained network
+    assert answer == Answer(Verdict.UNDECIDED, "4 against 5 (1 to 9) after 2 updates")
+    often.records[-1]["train"] = 0.5
+    assert Ahead("a", "b", "updates").answer(ran).verdict is Verdict.YES
+    assert Ahead("b", "a", "updates").answer(ran).verdict is Verdict.NO
+
+
 def test_one_run_that_blew_up_keeps_a_method_from_being_ahead():
     answer = Ahead("a", "b", "updates").answer(runs([[9, 1], [9, None]], [[9, 3], [9, 4]]))
     assert answer.verdict is Verdict.UNDECIDED
