@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all, and the folders that they appear in.
+"""Folders: made, numbered, held by one process; and what files in them are called.
 
-Called by whatever an experiment leaves behind: logs, tables, figures.
+Files themselves appear whole or not at all (`minihf.train.files`). Called by whatever an experiment
+leaves behind: runs, tables, figures.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryFile
+
+from minihf.train.files import aside, sweep, whole, write_text
 
 if sys.platform != "win32":
     import fcntl
@@ -156,48 +158,3 @@ def _is_gone(path: Path, descriptor: int) -> bool:
         return not os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return True
-
-
-# Files ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` that is nobody else's; at the end nothing is left under it."""
-    part = path.with_name(f".{path.stem}.{token_hex(4)}.part{path.suffix}")
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is there at the end is put in place.
-
-    Where the block is left by an exception, nothing is put in place and nothing remains.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with whole(path) as part:
-    ...     _ = part.write_text("complete")
-    >>> path.read_text(), [file.name for file in path.parent.iterdir()]
-    ('complete', ['a.txt'])
-    """
-    with aside(path) as part:
-        yield part
-        os.replace(part, path)
-
-
-def sweep(path: Path) -> None:
-    """Remove what processes that were killed have left in a folder. Nobody may be writing in it."""
-    for part in path.glob(f".*.{'[0-9a-f]' * 8}.part.*"):
-        part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")

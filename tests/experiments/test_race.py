@@ -35,7 +35,7 @@ FILES = ["race.json", "race.png", "race.svg", "table.md"]
 def race(monkeypatch, tmp_path):
     """Race two methods on the digits from two seeds, on a clock that ticks, without drawing."""
     ticks = itertools.count()
-    monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(racing, "draw_race", lambda *arguments: None)
     monkeypatch.setattr(racing, "write_figure", lambda figure, path: path.write_text("drawn"))
 

@@ -69,7 +69,7 @@ def timed(monkeypatch, fit, hooked):
 
     def train(update, look, **arguments):
         now = [0.0]
-        monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: now[0])
+        monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: now[0])
 
         def tick(seconds):
             now[0] += seconds
