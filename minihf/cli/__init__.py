@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import minihf
 from minihf.cli.bench import add_bench
@@ -27,13 +29,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.command = shlex.join(["minihf", *words])
     keep_freed_memory()
     try:
-        return arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return arguments.run(arguments)
     except KeyboardInterrupt:
         problem = "interrupted"
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error)
     print(f"minihf: {problem}", file=sys.stderr)
     return 1
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Show a warning as one line, above the progress bars."""
+    from tqdm import tqdm
+
+    tqdm.write(f"minihf: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

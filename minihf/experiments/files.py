@@ -26,6 +26,7 @@ __all__ = [
     "aside",
     "file_name",
     "folder",
+    "last_folder",
     "must_be_writable",
     "new_folder",
     "sweep",
@@ -111,6 +112,22 @@ def new_folder(path: Path) -> Path:
     except OSError as error:
         raise OSError(f"cannot write into {str(path.parent)!r}: {error.strerror}") from None
     raise AssertionError("whole numbers have no end")
+
+
+def last_folder(path: Path) -> Path:
+    """Return the one that `new_folder` made last; the first, if there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> made = [new_folder(path) for _ in range(2)]
+    >>> last_folder(path) == made[-1]
+    True
+    """
+    ends = (other.name.removeprefix(f"{path.name}-") for other in path.parent.glob("*-*"))
+    number = max((int(end) for end in ends if end.isdecimal()), default=1)
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")
 
 
 def must_be_writable(path: Path) -> None:

@@ -2,6 +2,7 @@
 
     run.json      what was run: task, method, seed, budget, conditions, and the command
     log.jsonl     how it went: a record for each look, written at once
+    *.npz         where it stood, to go on from (`minihf.train.checkpoint`)
     figure.png    what `minihf run` draws of it
 
 Called by the runner and the race, which make such folders, and by whatever reads them.
@@ -121,7 +122,8 @@ def must_be_free(folder: Path) -> None:
     """
     if (folder / RECORD).exists():
         raise ValueError(
-            f"{str(folder)!r} has a run, which stays as it is; take another folder"
+            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
+            "another folder"
         )
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(
@@ -131,7 +133,11 @@ def must_be_free(folder: Path) -> None:
 
 
 def carry_out(
-    folder: Path, experiment: Experiment, planned: Mapping[str, Any], **options: Any
+    folder: Path,
+    experiment: Experiment,
+    planned: Mapping[str, Any],
+    resume: bool = False,
+    **options: Any,
 ) -> History:
     """Train as run.json says, in its folder, which is there; `options` are those of `minihf.fit`.
 
@@ -145,5 +151,6 @@ def carry_out(
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
         return experiment.train(
-            method, planned["budget"], planned["seed"], log=folder / LOG, **options
-        )
+            method, planned["budget"], planned["seed"],
+            log=folder / LOG, checkpoint=folder, resume=resume, **options,
+        )  # fmt: skip

@@ -109,7 +109,7 @@ def test_a_run_leaves_its_log_and_figure(method, tmp_path, capsys, tenth):
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "parameters, MNIST" in printed
-    assert printed.splitlines()[-1] == f"run.json, log.jsonl and figure.png: {out}"
+    assert printed.splitlines()[-1] == f"run.json, log.jsonl, checkpoints and figure.png: {out}"
 
 
 @pytest.mark.slow
@@ -161,6 +161,7 @@ def test_an_empty_part_is_refused(tmp_path, capsys):
 
 # What a run leaves --------------------------------------------------------------------------
 
+FILES = ["best.npz", "figure.png", "latest.npz", "log.jsonl", "run.json"]
 RUN = ["run", "classifier-digits", "--method", "sgd", "--quiet"]
 
 
@@ -176,7 +177,7 @@ def test_a_run_replaces_nothing_and_numbers_what_it_leaves(tmp_path, monkeypatch
     ends = {path.name: hf.History.read(path / LOG).ended for path in Path("runs").iterdir()}
     assert ends == {stem: "1 updates", f"{stem}-2": "2 updates", f"{stem}-3": "1 updates"}
     for name in ends:
-        assert names(Path("runs") / name) == ["figure.png", "log.jsonl", "run.json"]
+        assert names(Path("runs") / name) == FILES
         assert (Path("runs") / name / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"/runs/{stem}-3")
 
@@ -303,7 +304,7 @@ def test_a_long_method_has_a_folder(tmp_path, monkeypatch):
     words = ["run", "classifier-digits", "--method", word, "--updates", "1", "--quiet"]
     assert cli.main(words) == 0
     (folder,) = Path("runs").iterdir()
-    assert names(folder) == ["figure.png", "log.jsonl", "run.json"]
+    assert names(folder) == FILES
 
 
 def test_data_for_a_task_that_takes_none_are_refused(tmp_path, capsys):

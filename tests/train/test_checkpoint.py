@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import itertools
 import json
-import math
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import numpy as np
 import pytest
 
 import minihf as hf
-from minihf.train import archive, checkpoint
+from minihf.train import archive
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.checkpoint import BEST, LATEST, PREVIOUS, Checkpoints, parameters
 from minihf.train.progress import Progress
@@ -37,13 +36,6 @@ CLOCKS = {"seconds", "looking"}
 
 class Stop(Exception):
     """What ends a run in its middle."""
-
-
-@pytest.fixture
-def often(monkeypatch):
-    """Write a checkpoint after every update."""
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    monkeypatch.setattr(checkpoint, "SHARE", math.inf)
 
 
 @pytest.fixture
