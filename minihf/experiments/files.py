@@ -26,6 +26,7 @@ __all__ = [
     "aside",
     "file_name",
     "folder",
+    "is_held",
     "last_folder",
     "must_be_writable",
     "new_folder",
@@ -167,6 +168,22 @@ def alone_in(path: Path, what: str = "race") -> Iterator[None]:
             yield
         finally:
             (path / LOCK).unlink(missing_ok=True)
+
+
+def is_held(path: Path) -> bool | None:
+    """Tell whether a process holds a folder by `alone_in`; None where that cannot be known."""
+    if sys.platform == "win32":
+        return None
+    try:
+        with (path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:                                      # not ours to open
+        return None
+    return False
 
 
 def _is_gone(path: Path, descriptor: int) -> bool:
