@@ -67,7 +67,6 @@ def run(
     task = TASKS[task_name]
     if out is not None:
         must_be_free(out)
-    variant(task.methods, word)
     experiment = Experiment.of(task, data_path)
     say(f"{task_name}: {task.summary}")
     say(experiment.facts)

@@ -214,10 +214,13 @@ def parameters(path: str | Path, like: Params) -> Params:
     return _fitting(path, assembly, parts["params"])
 
 
-def identity(params: Params, opt: Any, loss: Any, **others: Any) -> dict[str, list[str]]:
+def identity(
+    net: Any, params: Params, opt: Any, loss: Any, **others: Any
+) -> dict[str, list[str]]:
     """Return what must be the same for a run to go on: network, method and the rest, in words."""
     return {
         "network": _network(params),
+        "layers": _words(net),
         "method": _words(opt),
         "loss": _words(loss),
         **{name: [str(value)] for name, value in others.items()},
@@ -230,7 +233,7 @@ def _network(params: Params) -> list[str]:
 
 def _words(thing: Any) -> list[str]:
     """Return how a thing describes itself, in pieces, but for where in memory it lies."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(thing)).split(", ")
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(thing).split())).split(", ")
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:

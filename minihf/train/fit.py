@@ -169,17 +169,18 @@ def fit(
     saved = None
     if checkpoint is not None:
         size = f"{batch_size or 'all'} of {run.N} cases"
-        what = identity(params, opt, loss, seed=seed, batch=size, averaging=averaging)
+        what = identity(net, params, opt, loss, seed=seed, batch=size, averaging=averaging)
         saved = Checkpoints(checkpoint, what)
         run.now = saved.begin(run.now, resume)
         _must_go_on(opt, run.now.state, params, fresh)
     batches = Batches(train, batch_size, np.random.default_rng(seed), run.now.place)
 
     with ExitStack() as stack:
+        begun = budget.spent(**run.done)
+        run.now.next_look = min(run.now.next_look, _after(looks, begun))  # the budget may be larger
         write = stack.enter_context(log_file(log, run.now.records.copy()))
-        show = stack.enter_context(progress_bar(name or "fit", progress, budget.spent(**run.done)))
+        show = stack.enter_context(progress_bar(name or "fit", progress, begun))
         interrupted = stack.enter_context(interruptible())
-        run.now.next_look = min(run.now.next_look, _after(looks, budget.spent(**run.done)))
         while True:
             spent = budget.spent(**run.done)
             ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")

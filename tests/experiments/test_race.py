@@ -188,11 +188,15 @@ def test_ctrl_c_finishes_the_update_and_leaves_the_complete_runs(race, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, net, loss, params, state, batch)
 
+    race(out=tmp_path / "whole")
     monkeypatch.setattr(hf.SGD, "step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         race()
     assert files(tmp_path / "race") == ["adam-0", "race.json", "sgd,lr=0.1-0"]
     assert complete(tmp_path / "race") == ["adam-0"]
+    monkeypatch.setattr(hf.SGD, "step", step)
+    race()
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("budget", [{"updates": 6}, {"seconds": 6}])

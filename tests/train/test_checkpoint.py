@@ -461,6 +461,8 @@ def test_what_a_killed_process_left_half_written_is_swept_up(kept, fit):
         ({"opt": hf.SGD()}, r"method: Adam\(lr=0.001 there and SGD\(lr=0.01 here"),
         ({"net": hf.Sequential(hf.Dense(3, 5), hf.Tanh(), hf.Dense(5, 2))},
          r"network: 0.W \(3, 4\) float32 there and 0.W \(3, 5\) float32 here"),
+        ({"net": hf.Sequential(hf.Dense(3, 4), hf.Sigmoid(), hf.Dense(4, 2))},
+         r"layers: Tanh\(\) there and Sigmoid\(\) here"),
         ({"seed": 1}, "seed: 0 there and 1 here"),
         ({"batch_size": 3}, "batch: all of 12 cases there and 3 of 12 cases here"),
         ({"averaging": 0.1}, "averaging: None there and 0.1 here"),

@@ -473,6 +473,22 @@ def test_the_bar_speaks_of_no_cg_where_there_is_no_product(fit, capsys):
     assert "products/s" not in shown
 
 
+def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, task):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((40, 20)))
+    fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
+    frames = capfd.readouterr().err.split("\r")
+    assert any("update 2" in frame for frame in frames)
+    assert max(len(frame.rstrip("\n")) for frame in frames) < 40
+
+
+def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
+    history = fit(hf.SGD(0.1), updates=50, looks=0, progress=True)
+    shown = capsys.readouterr().err
+    last = history.last
+    assert f"update 50, loss {last['objective']:.4g}, train {last['train']:.4g}" in shown
+    assert "00:00 left" in shown
+
+
 def test_without_the_bar_nothing_is_printed(fit, capsys):
     fit(updates=2)
     assert capsys.readouterr() == ("", "")
