@@ -474,11 +474,11 @@ def test_the_bar_speaks_of_no_cg_where_there_is_no_product(fit, capsys):
 
 
 def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, task):
-    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((40, 20)))
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((60, 20)))
     fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
     frames = capfd.readouterr().err.split("\r")
     assert any("update 2" in frame for frame in frames)
-    assert max(len(frame.rstrip("\n")) for frame in frames) < 40
+    assert max(len(frame.rstrip("\n")) for frame in frames) < 60
 
 
 def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
