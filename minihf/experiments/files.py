@@ -122,7 +122,7 @@ def last_folder(path: Path) -> Path:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
-    >>> made = [new_folder(path) for _ in range(2)]
+    >>> made = [new_folder(path) for _ in range(3)]
     >>> last_folder(path) == made[-1]
     True
     """

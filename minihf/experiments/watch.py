@@ -84,7 +84,7 @@ class Watch:
             for run in runs:
                 if run not in drawn and (is_held(run) or _is_complete(run)):
                     self._run(run)
-                    drawn |= {run} if _is_complete(run) else set()
+                    drawn.add(run)
             complete = sum(map(_is_complete, runs))
             if complete == len(runs):
                 self.say(f"ended: {complete} runs")
