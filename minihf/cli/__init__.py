@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | run | race | watch | bench | check``.
+"""The command line: ``minihf demo | run | race | watch | reproduce | results | data | ...``.
 
 Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood. Each command
 stands beside its arguments; the library is imported when a command wants it.
@@ -16,6 +16,8 @@ from typing import Any
 import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
+from minihf.cli.data import add_data
+from minihf.cli.studies import add_reproduce, add_results
 from minihf.cli.train import add_demo, add_race, add_run
 from minihf.cli.watch import add_watch
 from minihf.memory import keep_freed_memory
@@ -54,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minihf {minihf.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_demo, add_run, add_race, add_watch, add_bench, add_check):
+    for add in (
+        add_demo, add_run, add_race, add_watch, add_reproduce, add_results, add_data, add_bench,
+        add_check,
+    ):  # fmt: skip
         add(commands)
     return parser

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,18 +10,8 @@ from typing import Any
 
 import minihf
 from minihf import backend
-from minihf.cli.words import (
-    add_backend,
-    figure,
-    folder,
-    known_methods,
-    method,
-    natural,
-    positive,
-    several,
-    task,
-    task_summaries,
-)
+from minihf.cli.names import known_methods, method, task, task_summaries
+from minihf.cli.words import add_backend, figure, folder, natural, positive, several
 
 __all__ = ["add_demo", "add_race", "add_run"]
 
@@ -111,7 +100,7 @@ def add_run(commands: Any) -> None:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from minihf.experiments.files import last_folder
     from minihf.experiments.run import go_on, run, usual_folder
-    from minihf.experiments.run_folder import read_plan
+    from minihf.experiments.run_folder import read_plan, what_goes_on
     from minihf.experiments.tables import table
     from minihf.experiments.tasks import TASKS
     from minihf.experiments.variants import first_order
@@ -140,7 +129,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     say(table(runs, first_order=first_order(TASKS[planned["task"]].methods, runs)))
     say()
     if history.ended == "interrupted":
-        say(f"to go on: {shlex.join(['minihf', 'run', '--out', str(place), '--resume'])}")
+        say(f"to go on: {what_goes_on(place, planned)}")
     say(f"run.json, log.jsonl, checkpoints and figure.png: {place.resolve()}")
     return 0 if history.spent else 1
 
@@ -230,9 +219,10 @@ def _add_task(parser: argparse.ArgumentParser, optional: bool = False) -> None:
         help=", ".join(task_summaries()),
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, metavar="FILE",
-        help="an npz file with x_train, y_train, x_test, y_test: uint8 images (N, C, H, W) or "
-        "(N, H, W), and integer labels (N,)",
+        "--data", type=Path, metavar="PATH",
+        help="mnist, fashion-mnist or cifar10, where `minihf data` finds it; a folder with IDX "
+        "files; an archive or a folder of batches of CIFAR-10; or an npz file with x_train, "
+        "y_train, x_test, y_test: uint8 images (N, C, H, W) or (N, H, W), integer labels (N,)",
     )  # fmt: skip
     budget = parser.add_mutually_exclusive_group()
     _add_seconds(budget, 120.0)

@@ -22,7 +22,7 @@ from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
 from minihf.experiments.refusals import must_suit
-from minihf.experiments.run_folder import LOG, carry_out, plan
+from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
@@ -33,7 +33,7 @@ __all__ = ["LOOKS", "RECORD", "race", "run_folder"]
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
 
-RECORD = "race.json"
+RECORD = RACE
 
 
 def race(
@@ -44,6 +44,9 @@ def race(
     out: Path,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
+    scale: str | None = None,
+    looks: int = LOOKS,
     target: float | None = None,
     command: str = "",
     progress: bool = True,
@@ -64,6 +67,12 @@ def race(
         run; table.md, race.png and race.svg, of the methods and seeds of this call.
     data_path : path, optional
         As the task takes it.
+    cases : int, optional
+        Of training and test data, the first so many.
+    scale : str, optional
+        The name of the scale that the task was set to.
+    looks : int
+        How often a run is looked at.
     target : float, optional
         As `table` takes it.
     command : str
@@ -91,7 +100,7 @@ def race(
     turns = [(word, seed) for seed in seeds for word in words]
     with folder(out), alone_in(out):
         _must_have_folders(out)
-        experiment = Experiment.of(task, data_path)
+        experiment = Experiment.of(task, data_path, cases)
         common = conditions_of(experiment, task_name, budget)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
@@ -111,9 +120,10 @@ def race(
         keep(out / RECORD, held)
         for word, seed in missing:
             planned = plan(
-                experiment, common, word, budget, seed, data_path=data_path, command=command
-            )
-            _run(experiment, planned, run_folder(out, word, seed), progress)
+                experiment, common, word, budget, seed,
+                data_path=data_path, scale=scale, command=command,
+            )  # fmt: skip
+            _run(experiment, planned, run_folder(out, word, seed), looks, progress)
         runs = {
             word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}
             for word in words
@@ -149,12 +159,12 @@ def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
 
 
 def _run(
-    experiment: Experiment, planned: Mapping[str, Any], place: Path, progress: bool
+    experiment: Experiment, planned: Mapping[str, Any], place: Path, looks: int, progress: bool
 ) -> None:
     place.mkdir(exist_ok=True)
     name = f"{planned['method']}, seed {planned['seed']}"
     history = carry_out(
-        place, experiment, planned, resume=True, looks=LOOKS, progress=progress, name=name
+        place, experiment, planned, resume=True, looks=looks, progress=progress, name=name
     )
     if history.ended == "interrupted":
         raise KeyboardInterrupt

@@ -20,9 +20,11 @@ from minihf.experiments.run_folder import (
     LOG,
     RECORD,
     carry_out,
+    is_of_a_race,
     must_be_free,
     plan,
     read_plan,
+    what_goes_on,
 )
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import one_of, variant
@@ -106,10 +108,15 @@ def go_on(
     Raises
     ------
     ValueError
-        If there is no such run, or it is another one, on other data or by other settings; or it is
-        complete and its checkpoints are gone.
+        If there is no such run, or it is another one, on other data or by other settings, or a
+        race's; or it is complete and its checkpoints are gone.
     """
     planned = read_plan(place)
+    if is_of_a_race(place):
+        raise ValueError(
+            f"{str(place)!r} is a run of a race, which goes on by its own command: "
+            f"{what_goes_on(place, planned)}"
+        )
     for name in ("task", "method", "seed"):
         if given.get(name, planned[name]) != planned[name]:
             raise ValueError(

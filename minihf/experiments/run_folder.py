@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from minihf.experiments.conditions import described
@@ -22,10 +23,24 @@ from minihf.experiments.files import alone_in, sweep, write_text
 from minihf.experiments.variants import variant
 from minihf.train import History
 
-__all__ = ["FIGURE", "FORMAT", "LOG", "RECORD", "carry_out", "must_be_free", "plan", "read_plan"]
+__all__ = [
+    "FIGURE",
+    "FORMAT",
+    "LOG",
+    "RACE",
+    "RECORD",
+    "carry_out",
+    "is_of_a_race",
+    "must_be_free",
+    "plan",
+    "read_plan",
+    "what_goes_on",
+]
 
 FORMAT = 1
 RECORD, LOG, FIGURE = "run.json", "log.jsonl", "figure.png"
+RACE = "race.json"
+"""What the folder of a race has, in which runs' folders may lie."""
 
 KEYS = {
     "format": int, "task": str, "method": str, "label": str, "first_order": bool, "settings": str,
@@ -130,6 +145,17 @@ def must_be_free(folder: Path) -> None:
             f"{str(folder)!r} is not empty; a run wants a folder of its own, such as "
             f"{str(folder / 'run')!r}"
         )
+
+
+def is_of_a_race(folder: Path) -> bool:
+    """Tell whether a run's folder lies in a race's."""
+    return (folder.parent / RACE).exists()
+
+
+def what_goes_on(folder: Path, planned: Mapping[str, Any]) -> str:
+    """Return the command that goes on with a run."""
+    alone = f"minihf run --out {quote(str(folder))} --resume"
+    return planned["command"] if is_of_a_race(folder) else alone
 
 
 def carry_out(

@@ -5,10 +5,9 @@ Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, Spread, ends, final, seconds_to, target_of
+from minihf.experiments.summary import Runs, ends, final, seconds_to, short, target_of
 from minihf.train import History
 
 __all__ = ["markdown", "table"]
@@ -34,12 +33,12 @@ def table(runs: Runs, target: float | None = None, first_order: Collection[str] 
     if target is None:
         target = target_of(runs, first_order)
     heads = ["method", "train error", "test error"]
-    heads += [] if target is None else [f"seconds to {_short(target)}"]
+    heads += [] if target is None else [f"seconds to {short(target)}"]
     rows = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
-        row = [name, *(_with_range(final(seeds, part)) for part in ("train", "test"))]
-        row += [] if target is None else [_with_range(seconds_to(seeds, target), "–")]
-        rows.append(row + [_short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+        row = [name, *(final(seeds, part).words() for part in ("train", "test"))]
+        row += [] if target is None else [seconds_to(seeds, target).words("–")]
+        rows.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
     return "\n".join([markdown(rows), *_notes(runs, target, first_order)])
 
 
@@ -49,7 +48,7 @@ def _notes(runs: Runs, target: float | None, first_order: Collection[str]) -> li
         notes.append("Medians over the seeds, smallest and largest in parentheses.")
     if target is not None:
         notes.append(
-            f"Seconds to {_short(target)}: until a training error of {target:.6g} or less was "
+            f"Seconds to {short(target)}: until a training error of {target:.6g} or less was "
             "first measured; – if it never was."
         )
     if not runs.keys() <= set(first_order):
@@ -69,7 +68,7 @@ def _problem(history: History) -> str:
     first, last = ends(history)
     if last > first:
         problems.append(
-            f"diverged: ended above where it began ({_short(first)} to {_short(last)})"
+            f"diverged: ended above where it began ({short(first)} to {short(last)})"
         )
     return "; ".join(problems)
 
@@ -94,16 +93,3 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
     rule = "|:" + "-" * (widths[0] + 1) + "|" + "".join("-" * (w + 1) + ":|" for w in widths[1:])
     return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
-
-
-def _with_range(spread: Spread, infinite: str = "inf") -> str:
-    middle, low, high = (
-        _short(value, infinite) for value in (spread.median, spread.low, spread.high)
-    )
-    return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def _short(value: float, infinite: str = "inf") -> str:
-    if not math.isfinite(value):
-        return infinite
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

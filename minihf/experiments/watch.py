@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 from minihf.experiments.conditions import read_race
 from minihf.experiments.files import is_held
-from minihf.experiments.race import RECORD as RACE
 from minihf.experiments.race import run_folder
-from minihf.experiments.run_folder import LOG, RECORD, read_plan
+from minihf.experiments.run_folder import LOG, RACE, RECORD, read_plan, what_goes_on
 from minihf.train import History
 from minihf.train.budget import Budget
 from minihf.train.console import progress_bar
@@ -68,7 +66,7 @@ class Watch:
         ended = self._run(folder)
         if ended in ("", "interrupted"):
             state = ended or "nobody is at work on it, and it has not ended"
-            self.say(f"{state}: minihf run --out {quote(str(folder))} --resume goes on")
+            self.say(f"{state}; to go on: {what_goes_on(folder, read_plan(folder))}")
         else:
             self.say(f"ended: {ended}")
         return ended != ""

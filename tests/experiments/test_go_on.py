@@ -170,6 +170,16 @@ def test_a_folder_without_a_run_is_refused(capsys):
         assert line.endswith("holds no run: there is no run.json")
 
 
+def test_a_run_of_a_race_goes_on_with_the_race(capsys):
+    race = ["race", "classifier-digits", "--methods", "sgd", "--seeds", "0", "--updates", "2"]
+    assert cli.main([*race, "--out", "race", "--quiet"]) == 0
+    assert cli.main(["run", "--out", "race/sgd-0", "--resume"]) == 1
+    assert capsys.readouterr().err == (
+        "minihf: 'race/sgd-0' is a run of a race, which goes on by its own command: minihf "
+        f"{' '.join(race)} --out race --quiet\n"
+    )
+
+
 def test_a_task_is_required_unless_a_folder_is_given(capsys):
     for words in [], ["--resume"], ["--out", "one"]:
         with pytest.raises(SystemExit):

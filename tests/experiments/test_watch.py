@@ -110,8 +110,8 @@ def test_a_run_that_nobody_is_at_work_on_is_said_to_be_so(scene):
     scene.then(scene.held.close)
     assert not scene.watch()
     (line,) = scene.said
-    assert line.startswith("nobody is at work on it, and it has not ended: minihf run --out ")
-    assert line.endswith("/run --resume goes on")
+    assert line.startswith("nobody is at work on it, and it has not ended; to go on: ")
+    assert line.endswith("/run --resume")
 
 
 @needs_flock
@@ -128,7 +128,7 @@ def test_a_run_that_was_interrupted_has_ended_unless_somebody_goes_on_with_it(sc
     scene.make(".", record(0), record(2, "interrupted"))
     assert scene.watch()
     (line,) = scene.said
-    assert line.startswith("interrupted: minihf run --out ")
+    assert line.startswith("interrupted; to go on: minihf run --out ")
     scene.hold()
     scene.then((scene.folder / "log.jsonl").write_text, record(0))
     scene.then(scene.add, ".", record(4, "4 updates"))
@@ -259,7 +259,7 @@ def test_a_process_that_is_killed_is_noticed(tmp_path, capsys):
 
         assert not Watch(said.append, sleep=sleep)(out)
     assert looks == [True] * 3
-    assert said[0].startswith("nobody is at work on it, and it has not ended: minihf run --out")
+    assert said[0].startswith("nobody is at work on it, and it has not ended; to go on: ")
     assert "sgd, seed 0" in capsys.readouterr().err
 
 
