@@ -14,11 +14,9 @@ Called by `minihf.fit`.
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -30,10 +28,11 @@ from minihf.params import Params
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.averaging import RunningMean
 from minihf.train.files import aside, sweep, whole
+from minihf.train.identity import must_be_equal, network_of
 from minihf.train.plain import Assembly, Dismantled, types_in
 from minihf.train.progress import Best, Progress
 
-__all__ = ["BEST", "LATEST", "PREVIOUS", "Checkpoints", "identity", "parameters"]
+__all__ = ["BEST", "LATEST", "PREVIOUS", "Checkpoints", "parameters"]
 
 LATEST, PREVIOUS, BEST = "latest.npz", "previous.npz", "best.npz"
 FORMAT = 1
@@ -54,7 +53,7 @@ class Checkpoints:
     folder : path
         Made if it is not there.
     of : mapping of str to sequence of str
-        What the run is, by `identity`: a checkpoint of another one is refused.
+        What the run is, by `minihf.train.identity`: a checkpoint of another one is refused.
     clock : callable
         Seconds.
     """
@@ -166,7 +165,7 @@ class Checkpoints:
                 unreadable.append(str(error))
                 continue
             for name, here in self._of.items():
-                _must_be_equal(path, name, text["of"].get(name, []), here)
+                must_be_equal(path, name, text["of"].get(name, []), here)
             assembly = Assembly(arrays, TYPES | types_in(fresh.state), fresh.params)
             progress = _fitting(path, assembly, text["value"])
             if unreadable:
@@ -205,7 +204,7 @@ def parameters(path: str | Path, like: Params) -> Params:
     """
     path = Path(path)
     text, arrays = _opened(path)
-    _must_be_equal(path, "network", text["of"]["network"], _network(like))
+    must_be_equal(path, "network", text["of"]["network"], network_of(like))
     assembly = Assembly(arrays, TYPES, like)
     (parts,) = text["value"].values()
     mean = _fitting(path, assembly, parts.get("mean"))
@@ -214,44 +213,12 @@ def parameters(path: str | Path, like: Params) -> Params:
     return _fitting(path, assembly, parts["params"])
 
 
-def identity(
-    net: Any, params: Params, opt: Any, loss: Any, **others: Any
-) -> dict[str, list[str]]:
-    """Return what must be the same for a run to go on: network, method and the rest, in words."""
-    return {
-        "network": _network(params),
-        "layers": _words(net),
-        "method": _words(opt),
-        "loss": _words(loss),
-        **{name: [str(value)] for name, value in others.items()},
-    }
-
-
-def _network(params: Params) -> list[str]:
-    return [f"{name} {slot.shape} {params.dtype}" for name, slot in params.layout.items()]
-
-
-def _words(thing: Any) -> list[str]:
-    """Return how a thing describes itself, in pieces, but for where in memory it lies."""
-    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(thing).split())).split(", ")
-
-
 def _opened(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
     text, arrays = unpack(path)
     found = text.get("format") if isinstance(text, dict) else None
     if found != FORMAT:
         raise ValueError(f"{str(path)!r} is of format {found!r}; this minihf reads {FORMAT}")
     return text, arrays
-
-
-def _must_be_equal(path: Path, name: str, there: Sequence[str], here: Sequence[str]) -> None:
-    pairs = zip_longest(there, here, fillvalue="nothing")
-    for one, other in pairs:
-        if one != other:
-            raise ValueError(
-                f"{str(path)!r} is of another run, {name}: {one} there and {other} here; make them "
-                "equal, or take another folder"
-            )
 
 
 def _fitting(path: Path, assembly: Assembly, tree: Any) -> Any:

@@ -22,10 +22,11 @@ from minihf.optim.batches import Batch
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
 from minihf.train.budget import Budget
-from minihf.train.checkpoint import Checkpoints, identity
+from minihf.train.checkpoint import Checkpoints
 from minihf.train.console import interruptible, progress_bar
 from minihf.train.feed import Batches, first_of, test_of, train_of, upload
 from minihf.train.history import History, log_file
+from minihf.train.identity import identity
 from minihf.train.progress import Progress
 from minihf.train.run import Run
 
@@ -105,12 +106,13 @@ def fit(
         A folder for checkpoints (`minihf.train.checkpoint`): one every half minute, unless writing
         would then take more than a hundredth of the time, and one at the end.
     resume : bool
-        Go on from the checkpoint, if there is one, with the same arguments; a larger budget goes
-        further. The records of the log are cut back to those that the run had made there. Under
+        Go on from the checkpoint, if there is one, with the same arguments and data; a larger
+        budget goes further. The log is cut back to the records that the run had made there. Under
         ``updates`` and ``epochs`` the run comes to the same bits as one that never stopped. What
-        `params` and `state` are is then of no account.
+        `params` and `state` hold is then of no account. A checkpoint that cannot be read gives way
+        to the one before, and one that cannot be written is left out, both with a RuntimeWarning.
     on_record : callable of (dict), optional
-        It is told each record as it is made.
+        Told each record as it is made.
     progress : bool
         Whether to show a progress bar.
     name : str
@@ -144,14 +146,21 @@ def fit(
     ...                  updates=5, progress=False)
     >>> history.ended, history.last["train"] < history.records[0]["train"]
     ('5 updates', True)
+
+    From a checkpoint a run goes on, here to a larger budget:
+
+    >>> from tempfile import mkdtemp
+    >>> arguments = {"checkpoint": mkdtemp(), "batch_size": 100, "progress": False}
+    >>> opt, loss = hf.Adam(), hf.SoftmaxCrossEntropy()
+    >>> first = hf.fit(net, loss, opt, digits, updates=20, **arguments)
+    >>> second = hf.fit(net, loss, opt, digits, updates=30, resume=True, **arguments)
+    >>> whole = hf.fit(net, loss, opt, digits, updates=30, batch_size=100, progress=False)
+    >>> bool((second.params.vector == whole.params.vector).all())
+    True
     """
     _must_be_trainable(net, loss, opt, params)
     budget = Budget.of(updates, seconds, epochs)
-    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
-        if value < least:
-            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
-    if averaging is not None and not 0 < averaging <= 1:
-        raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
+    _must_make_sense(looks, give_up_after, averaging)
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True goes on from a checkpoint; pass checkpoint=FOLDER")
     train = upload("train", train_of(data), in_parts=batch_size is not None)
@@ -220,6 +229,14 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
         raise TypeError(f"fit: net is {net!r}; expected a layer or a function of (params, x)")
     if params is None and not hasattr(net, "init"):
         raise TypeError("fit: net is a function without initial parameters; pass params=")
+
+
+def _must_make_sense(looks: int, give_up_after: int, averaging: float | None) -> None:
+    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
+        if value < least:
+            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
+    if averaging is not None and not 0 < averaging <= 1:
+        raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
 
 
 def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:
