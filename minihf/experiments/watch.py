@@ -134,6 +134,4 @@ def _spent(budget: Budget, history: History) -> float:
         return 0.0
     if history.ended not in ("", "interrupted"):
         return 1.0
-    last = history.last
-    done = {"updates": last["updates"], "seconds": last["seconds"], "epochs": last["data_passes"]}
-    return min(budget.spent(**done), 1.0)
+    return min(budget.spent(history.last), 1.0)

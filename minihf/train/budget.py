@@ -5,10 +5,14 @@ Called by `minihf.fit`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Budget"]
+
+COLUMNS = {"updates": "updates", "seconds": "seconds", "epochs": "data_passes"}
+"""By kind: the column of a record that tells how much of it is spent."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Budget:
     Examples
     --------
     >>> budget = Budget.of(updates=None, seconds=25.0, epochs=None)
-    >>> budget.name, budget.spent(updates=10, seconds=5.0, epochs=0.5)
+    >>> budget.name, budget.spent({"updates": 10, "seconds": 5.0, "data_passes": 0.5})
     ('25 seconds', 0.2)
     """
 
@@ -51,6 +55,6 @@ class Budget:
         """The budget as one reads it."""
         return f"{self.amount:g} {self.kind}"
 
-    def spent(self, **done: float) -> float:
-        """Return the share that is spent."""
-        return done[self.kind] / self.amount
+    def spent(self, done: Mapping[str, float]) -> float:
+        """Return the share that is spent, by a record or what has the same columns."""
+        return done[COLUMNS[self.kind]] / self.amount

@@ -11,7 +11,7 @@ Called by users, examples, the experiments and the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -185,24 +185,21 @@ def fit(
     batches = Batches(train, batch_size, np.random.default_rng(seed), run.now.place)
 
     with ExitStack() as stack:
-        begun = budget.spent(**run.done)
-        run.now.next_look = min(run.now.next_look, _after(looks, begun))  # the budget may be larger
         write = stack.enter_context(log_file(log, run.now.records.copy()))
-        show = stack.enter_context(progress_bar(name or "fit", progress, begun))
+        show = stack.enter_context(progress_bar(name or "fit", progress, budget.spent(run.done)))
         interrupted = stack.enter_context(interruptible())
         while True:
-            spent = budget.spent(**run.done)
+            spent = budget.spent(run.done)
             ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")
             ended = ended or ("interrupted" if interrupted() else "")
             if saved is not None and (ended or saved.is_due()):
                 saved.keep(run.now)  # before the look: a run that goes on begins here
-            due = looks * spent >= run.now.next_look
+            due = _is_due(looks, spent, [budget.spent(record) for record in run.now.records[-1:]])
             if ended or (due and (budget.kind != "seconds" or run.may_look())):
                 record = run.look(ended)
                 write(record)
                 if on_record is not None:
                     on_record(record)
-                run.now.next_look = _after(looks, spent)
             show(min(spent, 1.0), run.in_one_line())
             if ended:
                 break
@@ -213,9 +210,9 @@ def fit(
     return History(run.now.records, run.now.good, run.now.state, ended, run.now.shown)
 
 
-def _after(looks: int, spent: float) -> int:
-    """Return the number of the first look after a share of the budget."""
-    return math.floor(looks * spent) + 1
+def _is_due(looks: int, spent: float, before: Sequence[float]) -> bool:
+    """Tell whether a look is due by the share that is spent, and that at the last look, if any."""
+    return not before or math.floor(looks * spent) > math.floor(looks * before[-1])
 
 
 def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:

@@ -54,8 +54,6 @@ class Progress:
         Time of the updates, and of the looks.
     cases : int
         Of the gradients so far.
-    next_look : int
-        The next look's number, of the ``looks`` of the whole budget.
     records : list of dict
     """
 
@@ -74,7 +72,6 @@ class Progress:
     rejected: int = 0
     rose: int = 0
     rejected_in_a_row: int = 0
-    next_look: int = 0
     records: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -45,7 +45,8 @@ class Run:
     def done(self) -> dict[str, float]:
         """What has been spent, of each kind of budget."""
         now = self.now
-        return {"updates": now.updates, "seconds": now.seconds, "epochs": now.cases / self.N}
+        passes = now.cases / self.N
+        return {"updates": now.updates, "seconds": now.seconds, "data_passes": passes}
 
     def update(self, batch: Batch) -> None:
         """Make one update, on the clock."""

@@ -149,6 +149,13 @@ def test_a_larger_budget_goes_further_and_to_the_same_bits(fit, tmp_path):
     assert more.column("updates") == [0, 1, 2, 3, 10, 20, 30, 40]
 
 
+def test_where_looks_are_as_dense_a_larger_budget_makes_the_same_records(fit, tmp_path):
+    whole = fit(hf.Adam(), updates=12, looks=12)
+    fit(hf.Adam(), updates=4, looks=12, checkpoint=tmp_path)
+    more = fit(hf.Adam(), updates=12, looks=12, checkpoint=tmp_path, resume=True)
+    assert [without_clocks(r) for r in more] == [without_clocks(r) for r in whole]
+
+
 def test_a_run_that_has_ended_ends_again_as_it_did(fit, tmp_path):
     arguments = {"updates": 4, "checkpoint": tmp_path, "log": tmp_path / "log.jsonl"}
     first = fit(hf.Adam(), **arguments)
