@@ -35,9 +35,8 @@ def quality(full, kept, g, lam):
     """Return the angle to Newton's step, and the share of its fall, at the best length."""
     damping = lam * np.eye(len(g))
     newton, d = (-np.linalg.solve(matrix + damping, g) for matrix in (full, kept))
-    cosine = newton @ d / np.linalg.norm(newton) / np.linalg.norm(d)
-    share = (g @ d) ** 2 / (d @ (full + damping) @ d) / -(g @ newton)
-    return np.degrees(np.arccos(min(cosine, 1))), share
+    cosine = min(1, newton @ d / np.linalg.norm(newton) / np.linalg.norm(d))
+    return np.degrees(np.arccos(cosine)), (g @ d) ** 2 / (d @ (full + damping) @ d) / -(g @ newton)
 
 
 def measured(at):
@@ -55,7 +54,7 @@ def draw(figure, energy, found):
     """Draw the energies between blocks, and the quality of the step against the blocks' number."""
     left, right = figure.subplots(1, 2)
     image = left.imshow(np.log10(energy.table / energy.table.sum()), cmap="Blues", vmin=-4)
-    figure.colorbar(image, label="log10 of the share of the energy")
+    figure.colorbar(image, label="log10 of the share")
     left.set_xticks(range(len(energy.names)), energy.names)
     left.set(title="energy between weights and biases", yticks=[])
     left.grid(False)
@@ -71,7 +70,7 @@ def draw(figure, energy, found):
 if __name__ == "__main__":
     OUT = sys.argv[1] if len(sys.argv) > 1 else "09_block_structure.png"
     at, figure = trained((64, 12, 12, 10)), Figure(figsize=(9.6, 4), layout="constrained")
-    found, some = measured(at), hf.block_energy(at.curvature("layer"), np.random.default_rng(0), 50)
+    found, some = measured(at), hf.block_energy(at.curvature("layer"), np.random.default_rng(0))
     print(f"energy off the layers' blocks: {some.off_diagonal:.1%} +- {some.standard_error:.1%}")
     print("blocks                  dropped   degrees to Newton's step, lam", *LAMS)
     for (by, count), (dropped, qualities) in found.items():

@@ -34,7 +34,9 @@ def spectra(at):
     blocks, rng = at.curvature("layer"), np.random.default_rng(0)
     matrices = {f"layer {name}": blocks.block(name) for name in blocks.partition.names}
     matrices |= {"G": at.curvature(), "H": at.curvature(kind=hf.Hessian)}
-    return {name: (*largest(A), hf.spectral_density(A, rng, probes=10)) for name, A in matrices.items()}
+    return {
+        name: (*largest(A), hf.spectral_density(A, rng, probes=10)) for name, A in matrices.items()
+    }
 
 
 def draw(figure, found):

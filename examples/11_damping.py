@@ -44,15 +44,13 @@ def draw(figure, at, found, runs):
     lengths.loglog(LAMS, np.linalg.norm(steps, axis=1))
     lengths.set(title="length of the step (line), degrees to -g (dots)", xlabel="lam")
     lengths.twinx().plot(LAMS, angles, "C1.", markersize=4)
-    ratios.semilogx(LAMS, np.clip(-promised, 0, None), label="promised fall")
-    ratios.semilogx(LAMS, -came, label="fall that came")
-    ratios.semilogx(LAMS, came / promised, "C7--", label="their ratio rho")
+    ratios.semilogx(LAMS, np.stack([-promised, -came], axis=1), label=["promised", "came"])
+    ratios.semilogx(LAMS, came / promised, "C7--", label="ratio rho")
     ratios.axhspan(0.25, 0.75, color="C7", alpha=0.1)
-    ratios.set(title="promise and outcome", xlabel="lam", ylim=(-0.5, 1.2))
+    ratios.set(title="fall of the objective", xlabel="lam", ylim=(-0.5, 1.2))
     ratios.legend()
     draw_path(plane, at, steps)
-    for first, run in runs.items():
-        lams.semilogy(run, label=f"from {first:g}")
+    lams.semilogy(np.stack([*runs.values()], axis=1), label=[f"from {lam:g}" for lam in runs])
     lams.set(title="lam by Martens' rule", xlabel="update")
     lams.legend()
 
@@ -62,7 +60,7 @@ def draw_path(plane, at, steps):
     Q, R = np.linalg.qr(np.stack([steps[0], -at.g], axis=1))
     Q *= np.sign(np.diag(R))                            # (n, 2), an orthonormal basis of the plane
     path = steps @ Q
-    a, b = (np.linspace(-0.2 * side.max(), 1.2 * side.max(), 41) for side in path.T)
+    a, b = (side.max() * np.linspace(-0.2, 1.2, 41) for side in path.T)
     surface = [[at.objective(Q @ (i, j)) for i in a] for j in b]
     plane.contour(a, b, np.log(surface), levels=20, linewidths=0.7, cmap="Greys_r")
     plane.plot(*path.T, "C0.-")
@@ -73,10 +71,10 @@ if __name__ == "__main__":
     OUT = sys.argv[1] if len(sys.argv) > 1 else "11_damping.png"
     at, figure = trained((64, 12, 10), updates=3), Figure(figsize=(9, 6.4), layout="constrained")
     found, runs = sweep(at), {lam: followed(at, lam) for lam in (1e-5, 1e-2, 10.0)}
-    print("lam       length  promised     came    rho  degrees to -g")
+    print("lam       length promised     came      rho  degrees to -g")
     for lam, d, promise, came, angle in list(zip(LAMS, *found, strict=True))[::4]:
-        length, rho = np.linalg.norm(d), came / promise
-        print(f"{lam:7.0e} {length:8.3f}  {promise:8.4f} {came:8.4f} {rho:6.2f}  {angle:5.1f}")
+        numbers = np.linalg.norm(d), promise, came, came / promise, angle
+        print(f"{lam:7.0e}", *(f"{number:8.3f}" for number in numbers))
     draw(figure, at, found, runs)
     figure.savefig(OUT, dpi=120)
     print(f"figure: {OUT}")

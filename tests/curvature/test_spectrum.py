@@ -190,8 +190,8 @@ def test_the_mean_of_many_probes_is_right_within_its_standard_error(kind):
 
 
 def test_the_range_is_that_of_all_probes():
-    rules = [GaussRule(np.array(nodes), np.array([0.5, 0.5])) for nodes in ([0, 5], [-2, 3], [1, 2])]
-    found = Spectrum(9, tuple(rules))
+    halves = np.array([0.5, 0.5])
+    found = Spectrum(9, tuple(GaussRule(np.array(n), halves) for n in ([0, 5], [-2, 3], [1, 2])))
     assert (found.lowest, found.highest, found.n_products) == (-2, 5, 6)
 
 
@@ -297,5 +297,5 @@ def test_a_product_that_is_not_finite_is_an_error(bad):
 
 @pytest.mark.parametrize("width", [0.0, -1.0, math.nan, math.inf])
 def test_a_width_is_positive(width):
-    with pytest.raises(ValueError, match="width is .*, expected a positive number"):
+    with pytest.raises(ValueError, match=r"width is .*, expected a positive number"):
         Spectrum(1, (GaussRule(np.zeros(1), np.ones(1)),)).density([0.0], width)
