@@ -37,7 +37,7 @@ PROBES: Mapping[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "signs": lambda rng, n: 2.0 * rng.integers(2, size=n) - 1,
     "normal": lambda rng, n: rng.standard_normal(n),
 }
-"""Random vectors without a direction that they prefer, by name. Signs are named for Rademacher."""
+"""Random vectors v with E[v v'] = I, by name. The signs are also known as Rademacher's."""
 
 
 @dataclass(frozen=True, eq=False)
