@@ -173,12 +173,12 @@ def spectral_density(
     Examples
     --------
     >>> import numpy as np, minihf as hf
-    >>> A = np.diag([0.0, 0.0, 0.0, 1.0, 5.0])
+    >>> A = np.diag([1.0, 1.0, 1.0, 2.0, 6.0])
     >>> found = hf.spectral_density(A, np.random.default_rng(0))
     >>> found.rules[0].nodes.round(6).tolist(), found.n_products
-    ([0.0, 1.0, 5.0], 15)
-    >>> round(5 * found.mean(lambda t: t), 6), found.above([0.5, 2.0, 6.0]).round(6).tolist()
-    (6.0, [2.0, 1.0, 0.0])
+    ([1.0, 2.0, 6.0], 15)
+    >>> round(5 * found.mean(lambda t: t), 6), found.above([1.5, 3.0, 9.0]).round(6).tolist()
+    (11.0, [2.0, 1.0, 0.0])
     """
     shape = shape_of(A)
     if len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
