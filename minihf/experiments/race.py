@@ -4,8 +4,9 @@
 
 All methods take their turn with a seed before the next one begins, so that a machine that slows
 down hits them alike. Each run has a folder of its own in the race's. A run is complete when its log
-says why it ended, and a race that was interrupted goes on with what is missing. Two races do not
-run in one folder at the same time. Called by ``minihf race``.
+says why it ended, and a race that was interrupted goes on with what is missing: with the run that
+was under way from its checkpoint. Two races do not run in one folder at the same time. Called by
+``minihf race``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def race(
     RuntimeError
         Likewise, if another race is running in it.
     KeyboardInterrupt
-        If it was interrupted. Complete runs are kept, and the same call goes on.
+        If it was interrupted. What is there is kept, and the same call goes on.
     """
     task = TASKS[task_name]
     methods = {word: variant(task.methods, word) for word in words}
@@ -120,7 +121,7 @@ def race(
         for word, seed in missing:
             planned = plan(
                 experiment, common, word, budget, seed,
-                data_path=data_path, scale=scale, command=command,
+                data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(experiment, planned, run_folder(out, word, seed), looks, progress)
         runs = {
@@ -162,7 +163,9 @@ def _run(
 ) -> None:
     place.mkdir(exist_ok=True)
     name = f"{planned['method']}, seed {planned['seed']}"
-    history = carry_out(place, experiment, planned, looks=looks, progress=progress, name=name)
+    history = carry_out(
+        place, experiment, planned, resume=True, looks=looks, progress=progress, name=name
+    )
     if history.ended == "interrupted":
         raise KeyboardInterrupt
 

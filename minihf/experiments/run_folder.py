@@ -2,6 +2,7 @@
 
     run.json      what was run: task, method, seed, budget, conditions, and the command
     log.jsonl     how it went: a record for each look, written at once
+    *.npz         where it stood, to go on from (`minihf.train.checkpoint`)
     figure.png    what `minihf run` draws of it
 
 Called by the runner and the race, which make such folders, and by whatever reads them.
@@ -42,6 +43,7 @@ def plan(
     seed: int,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
     scale: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -59,6 +61,8 @@ def plan(
     seed : int
     data_path : path, optional
         The user's own data.
+    cases : int, optional
+        Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
     command : str
@@ -78,6 +82,7 @@ def plan(
         "metric_name": experiment.task.metric_name,
         "summary": experiment.task.summary,
         "data_path": None if data_path is None else str(data_path),
+        "cases": cases,
         "conditions": dict(conditions),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -121,7 +126,8 @@ def must_be_free(folder: Path) -> None:
     """
     if (folder / RECORD).exists():
         raise ValueError(
-            f"{str(folder)!r} has a run, which stays as it is; take another folder"
+            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
+            "another folder"
         )
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(
@@ -131,7 +137,11 @@ def must_be_free(folder: Path) -> None:
 
 
 def carry_out(
-    folder: Path, experiment: Experiment, planned: Mapping[str, Any], **options: Any
+    folder: Path,
+    experiment: Experiment,
+    planned: Mapping[str, Any],
+    resume: bool = False,
+    **options: Any,
 ) -> History:
     """Train as run.json says, in its folder, which is there; `options` are those of `minihf.fit`.
 
@@ -145,5 +155,6 @@ def carry_out(
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
         return experiment.train(
-            method, planned["budget"], planned["seed"], log=folder / LOG, **options
-        )
+            method, planned["budget"], planned["seed"],
+            log=folder / LOG, checkpoint=folder, resume=resume, **options,
+        )  # fmt: skip
