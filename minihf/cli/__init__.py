@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | run | race | watch | reproduce | results | data | ...``.
+"""The command line: ``minihf demo``, ``run``, ``race`` and so on, by `minihf --help`.
 
 Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood. Each command
 stands beside its arguments; the library is imported when a command wants it.

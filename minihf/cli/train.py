@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import minihf
 from minihf import backend
-from minihf.cli.names import known_methods, method, task, task_summaries
+from minihf.cli.names import (
+    known_methods,
+    method,
+    scale,
+    scale_summaries,
+    task,
+    task_summaries,
+)
 from minihf.cli.words import add_backend, figure, folder, natural, positive, several
 
 __all__ = ["add_demo", "add_race", "add_run"]
@@ -28,7 +36,10 @@ def add_demo(commands: Any) -> None:
         "house method for the same seconds each; print a table and draw the errors.",
     )
     parser.set_defaults(run=_demo)
-    _add_seconds(parser, 25.0)
+    parser.add_argument(
+        "--seconds", type=positive(float), default=25.0, metavar="S",
+        help="seconds of updates for each run (default: 25)",
+    )  # fmt: skip
     _add_methods(parser, list(METHODS))
     parser.add_argument(
         "--out", type=figure, default=Path("minihf-demo.png"), metavar="FILE",
@@ -94,7 +105,7 @@ def add_run(commands: Any) -> None:
     )
     _add_seed(parser)
     _add_quiet_and_backend(parser)
-    parser.set_defaults(method=None, seed=None, seconds=None)     # so that one sees what was given
+    parser.set_defaults(method=None, seed=None)     # so that one sees what was given
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -119,9 +130,10 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         place = arguments.out or last_folder(usual_folder(arguments.task, word, seed))
         history, place = go_on(place, _given(arguments), **options)
     else:
+        budget, how_much = _how_much(arguments)
         history, place = run(
-            arguments.task, word, _budget(arguments) or {"seconds": 120.0}, seed, arguments.out,
-            arguments.data, arguments.command, **options,
+            arguments.task, word, budget, seed, arguments.out, command=arguments.command,
+            **how_much, **options,
         )  # fmt: skip
     planned = read_plan(place)
     runs = {planned["method"]: {planned["seed"]: history}}
@@ -138,6 +150,7 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what was said of a run."""
     given = {
         "task": arguments.task, "method": arguments.method, "seed": arguments.seed,
+        "scale": arguments.scale,
         "budget": _budget(arguments) or None,
         "data_path": None if arguments.data is None else str(arguments.data),
     }  # fmt: skip
@@ -185,11 +198,12 @@ def _race(arguments: argparse.Namespace) -> int:
 
     print(f"minihf {minihf.__version__} on {backend.device()}")
     out = arguments.out or Path("runs") / f"race-{arguments.task}"
+    budget, how_much = _how_much(arguments)
     try:
         runs = race(
-            arguments.task, arguments.methods, arguments.seeds, _budget(arguments), out,
-            data_path=arguments.data, target=arguments.target, command=arguments.command,
-            progress=not arguments.quiet, say=print,
+            arguments.task, arguments.methods, arguments.seeds, budget, out,
+            target=arguments.target, command=arguments.command, progress=not arguments.quiet,
+            say=print, **how_much,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise RuntimeError(
@@ -203,6 +217,18 @@ def _race(arguments: argparse.Namespace) -> int:
 
 
 # What they share -----------------------------------------------------------------------------
+
+
+def _how_much(arguments: argparse.Namespace) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return what a run may spend, and on which data: what was said, else what the scale says."""
+    from minihf.experiments.scales import SCALES
+    from minihf.experiments.tasks import TASKS
+
+    name = arguments.scale or "laptop"
+    scale, task = SCALES[name], TASKS[arguments.task]
+    data_path = arguments.data or task.path_of(scale.whole)
+    how_much = {"data_path": data_path, "cases": scale.cases, "scale": name}
+    return _budget(arguments) or scale.budget, how_much
 
 
 def _budget(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -224,18 +250,19 @@ def _add_task(parser: argparse.ArgumentParser, optional: bool = False) -> None:
         "files; an archive or a folder of batches of CIFAR-10; or an npz file with x_train, "
         "y_train, x_test, y_test: uint8 images (N, C, H, W) or (N, H, W), integer labels (N,)",
     )  # fmt: skip
+    parser.add_argument(
+        "--scale", type=scale, metavar="NAME",
+        help="; ".join(f"{name}: {summary}" for name, summary in scale_summaries().items())
+        + " (default: laptop)",
+    )  # fmt: skip
     budget = parser.add_mutually_exclusive_group()
-    _add_seconds(budget, 120.0)
+    budget.add_argument(
+        "--seconds", type=positive(float), metavar="S",
+        help="seconds of updates for each run (default: what the scale says, 120 for laptop)",
+    )  # fmt: skip
     budget.add_argument(
         "--updates", type=positive(int), metavar="N", help="so many updates, not seconds"
     )
-
-
-def _add_seconds(parser: argparse._ActionsContainer, default: float) -> None:
-    parser.add_argument(
-        "--seconds", type=positive(float), default=default, metavar="S",
-        help=f"seconds of updates for each run (default: {default:g})",
-    )  # fmt: skip
 
 
 def _add_methods(parser: argparse.ArgumentParser, default: list[str]) -> None:

@@ -121,7 +121,7 @@ def race(
         for word, seed in missing:
             planned = plan(
                 experiment, common, word, budget, seed,
-                data_path=data_path, scale=scale, command=command,
+                data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(experiment, planned, run_folder(out, word, seed), looks, progress)
         runs = {

@@ -44,6 +44,8 @@ def run(
     seed: int = 0,
     out: Path | None = None,
     data_path: Path | None = None,
+    cases: int | None = None,
+    scale: str | None = None,
     command: str = "",
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
@@ -51,8 +53,8 @@ def run(
     """Train, and leave a run's folder with its figure.
 
     Without `out` it is ``runs/TASK-METHOD-SEED``, or, where a run has left that, numbered,
-    ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. `options` are keywords of
-    `minihf.fit`.
+    ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. With `cases` only the first so
+    many are kept, of training and test data. `options` are keywords of `minihf.fit`.
 
     Returns
     -------
@@ -69,14 +71,15 @@ def run(
     task = TASKS[task_name]
     if out is not None:
         must_be_free(out)
-    experiment = Experiment.of(task, data_path)
+    experiment = Experiment.of(task, data_path, cases)
     say(f"{task_name}: {task.summary}")
     say(experiment.facts)
     must_suit(experiment, word)
     conditions = conditions_of(experiment, task_name, budget)
     planned = plan(
-        experiment, conditions, word, budget, seed, data_path=data_path, command=command
-    )
+        experiment, conditions, word, budget, seed,
+        data_path=data_path, cases=cases, scale=scale, command=command,
+    )  # fmt: skip
     place = out or new_folder(usual_folder(task_name, word, seed))
     with folder(place):
         history = carry_out(place, experiment, planned, **options)
@@ -101,9 +104,9 @@ def go_on(
     ----------
     place : path
     given : mapping
-        What is expected of the run, as far as it is: its ``task``, ``method`` and ``seed``, which
-        must agree; another ``budget``, which it is to spend instead; another ``data_path``, where
-        its data lie now.
+        What is expected of the run, as far as it is: its ``task``, ``method``, ``seed`` and
+        ``scale``, which must agree; another ``budget``, which it is to spend instead; another
+        ``data_path``, where its data lie now.
 
     Raises
     ------
@@ -117,18 +120,19 @@ def go_on(
             f"{str(place)!r} is a run of a race, which goes on by its own command: "
             f"{what_goes_on(place, planned)}"
         )
-    for name in ("task", "method", "seed"):
-        if given.get(name, planned[name]) != planned[name]:
-            raise ValueError(
-                f"{str(place)!r} has a run of {name} {planned[name]!r}, not {given[name]!r}"
-            )
+    for name in ("task", "method", "seed", "scale"):
+        held = planned.get(name)
+        if given.get(name, held) != held:
+            raise ValueError(f"{str(place)!r} has a run of {name} {held!r}, not {given[name]!r}")
     planned |= {name: given[name] for name in ("budget", "data_path") if name in given}
     if is_complete(place / LOG) and not any((place / it).exists() for it in (LATEST, PREVIOUS)):
         raise ValueError(
             f"{str(place)!r} is complete, and has no checkpoint to go further from"
         )
     task_name, data_path = one_of(TASKS, "task", planned["task"]), planned.get("data_path")
-    experiment = Experiment.of(TASKS[task_name], None if data_path is None else Path(data_path))
+    experiment = Experiment.of(
+        TASKS[task_name], None if data_path is None else Path(data_path), planned.get("cases")
+    )
     say(f"{task_name}: {experiment.task.summary}")
     say(experiment.facts)
     planned["conditions"]["budget"] = in_words(planned["budget"])

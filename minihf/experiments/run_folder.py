@@ -58,6 +58,7 @@ def plan(
     seed: int,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
     scale: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -75,6 +76,8 @@ def plan(
     seed : int
     data_path : path, optional
         The user's own data.
+    cases : int, optional
+        Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
     command : str
@@ -94,6 +97,7 @@ def plan(
         "metric_name": experiment.task.metric_name,
         "summary": experiment.task.summary,
         "data_path": None if data_path is None else str(data_path),
+        "cases": cases,
         "conditions": dict(conditions),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
