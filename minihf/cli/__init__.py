@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | run | race | bench | check``.
+"""The command line: ``minihf demo | run | race | report | bench | check``.
 
 Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood. Each command
 stands beside its arguments; the library is imported when a command wants it.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
+from minihf.cli.report import add_report
 from minihf.cli.train import add_demo, add_race, add_run
 from minihf.memory import keep_freed_memory
 
@@ -39,6 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minihf {minihf.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_demo, add_run, add_race, add_bench, add_check):
+    for add in (add_demo, add_run, add_race, add_report, add_bench, add_check):
         add(commands)
     return parser

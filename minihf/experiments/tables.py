@@ -1,6 +1,6 @@
 """The table of a race: a row for each method, medians over the seeds, as aligned Markdown.
 
-Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
+Called by ``minihf demo``, ``minihf run`` and ``minihf race``, and by the report.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from minihf.experiments.summary import Runs, Spread, ends, final, seconds_to, target_of
 from minihf.train import History
 
-__all__ = ["markdown", "table"]
+__all__ = ["markdown", "notes", "rows", "short", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
 PRODUCTS = (
@@ -33,34 +33,41 @@ def table(runs: Runs, target: float | None = None, first_order: Collection[str] 
     """
     if target is None:
         target = target_of(runs, first_order)
+    said = notes(runs, target, first_order)
+    return "\n".join([markdown(rows(runs, target)), *([""] if said else []), *said])
+
+
+def rows(runs: Runs, target: float | None) -> list[list[str]]:
+    """Return the table's cells, the head first; without a target, without its column."""
     heads = ["method", "train error", "test error"]
-    heads += [] if target is None else [f"seconds to {_short(target)}"]
-    rows = [[*heads, *SPENT.values(), "seconds"]]
+    heads += [] if target is None else [f"seconds to {short(target)}"]
+    found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
         row = [name, *(_with_range(final(seeds, part)) for part in ("train", "test"))]
         row += [] if target is None else [_with_range(seconds_to(seeds, target), "–")]
-        rows.append(row + [_short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
-    return "\n".join([markdown(rows), *_notes(runs, target, first_order)])
+        found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+    return found
 
 
-def _notes(runs: Runs, target: float | None, first_order: Collection[str]) -> list[str]:
-    notes = []
+def notes(runs: Runs, target: float | None, first_order: Collection[str]) -> list[str]:
+    """Return how to read the table, and which runs went wrong, a line each."""
+    found = []
     if any(len(seeds) > 1 for seeds in runs.values()):
-        notes.append("Medians over the seeds, smallest and largest in parentheses.")
+        found.append("Medians over the seeds, smallest and largest in parentheses.")
     if target is not None:
-        notes.append(
-            f"Seconds to {_short(target)}: until a training error of {target:.6g} or less was "
+        found.append(
+            f"Seconds to {short(target)}: until a training error of {target:.6g} or less was "
             "first measured; – if it never was."
         )
     if not runs.keys() <= set(first_order):
-        notes.append(PRODUCTS)
-    notes += [
+        found.append(PRODUCTS)
+    found += [
         f"{name}, seed {seed}: {problem}."
         for name, seeds in runs.items()
         for seed, history in seeds.items()
         if (problem := _problem(history))
     ]
-    return ["", *notes] if notes else []
+    return found
 
 
 def _problem(history: History) -> str:
@@ -69,7 +76,7 @@ def _problem(history: History) -> str:
     first, last = ends(history)
     if last > first:
         problems.append(
-            f"diverged: ended above where it began ({_short(first)} to {_short(last)})"
+            f"diverged: ended above where it began ({short(first)} to {short(last)})"
         )
     return "; ".join(problems)
 
@@ -98,12 +105,19 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 def _with_range(spread: Spread, infinite: str = "inf") -> str:
     middle, low, high = (
-        _short(value, infinite) for value in (spread.median, spread.low, spread.high)
+        short(value, infinite) for value in (spread.median, spread.low, spread.high)
     )
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def _short(value: float, infinite: str = "inf") -> str:
+def short(value: float, infinite: str = "inf") -> str:
+    """Return a number with three digits, or all that stand before the point.
+
+    Examples
+    --------
+    >>> short(1234.5), short(0.012345), short(math.inf, "–")
+    ('1,234', '0.0123', '–')
+    """
     if not math.isfinite(value):
         return infinite
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

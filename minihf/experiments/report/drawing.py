@@ -1,0 +1,100 @@
+"""How a panel is drawn: once, for the page and for a PNG.
+
+Called by the parts that say what is drawn.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from minihf.experiments.report.palette import GRID, INK, colour
+from minihf.experiments.report.panels import Drawing, Key, Line, Panel
+from minihf.experiments.report.readout import readout, thinned
+from minihf.experiments.report.scales import scale, ticks
+from minihf.experiments.summary import Curve
+
+__all__ = ["SIZE", "blank", "draw", "styled"]
+
+SIZE = (5.0, 3.4)
+"""Inches; a page's figure has 72 units an inch."""
+
+BOX = (0.115, 0.145, 0.865, 0.755)
+"""Where in a figure its axes are, as shares: left, bottom, width, height."""
+
+STYLE: Mapping[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "text.parse_math": False,                   # a method's word may hold any character
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "minihf",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the report's style; a character that the font does not have is drawn as a box."""
+    from matplotlib import rc_context
+
+    with rc_context(dict(STYLE)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
+def blank(up: str, across: str = "") -> tuple[Any, Any]:
+    """Return a figure with empty axes; what goes up is said above them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, dpi=72)
+    figure.patch.set_alpha(0)
+    axes = figure.add_axes(BOX)
+    axes.patch.set_alpha(0)
+    axes.set_title(up, loc="left")
+    axes.set_xlabel(across)
+    return figure, axes
+
+
+def draw(panel: Panel, keys: Sequence[Key] = ()) -> Drawing:
+    """Draw a panel of at least one line."""
+    with styled():
+        figure, axes = blank(panel.up, panel.across)
+        axes.set_title(panel.note, loc="right", fontsize="small")
+        scale(axes, panel)
+        drawn = [(line, thinned(line.curve, axes)) for line in panel.lines]
+        for line, curve in drawn:
+            _draw_line(axes, line, curve, panel.steps)
+        ticks(axes.xaxis)
+        ticks(axes.yaxis)
+        return Drawing(panel.name, panel.title, figure, keys, readout(panel, axes, drawn))
+
+
+def _draw_line(axes: Any, line: Line, curve: Curve, steps: bool) -> None:
+    hue = colour(line.series)
+    axes.plot(
+        curve.x, curve.median, color=hue, drawstyle="steps-post" if steps else "default",
+        linewidth=1.1 if line.dashed else 1.7, linestyle=(0, (3.5, 1.8)) if line.dashed else "-",
+    )  # fmt: skip
+    if not np.array_equal(curve.low, curve.high):
+        axes.fill_between(
+            curve.x, curve.low, curve.high, color=hue, alpha=0.13, linewidth=0,
+            step="post" if steps else None,
+        )  # fmt: skip

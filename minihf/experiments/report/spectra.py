@@ -1,0 +1,47 @@
+"""The spectra of a network's curvature, block by block, as its portrait has them.
+
+Called by the sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minihf.experiments.portrait import Portrait
+from minihf.experiments.report.drawing import draw
+from minihf.experiments.report.palette import series
+from minihf.experiments.report.panels import Drawing, Key, Line, Panel
+from minihf.experiments.summary import Curve
+
+__all__ = ["spectrum_drawing"]
+
+BEGINNING = "spectrum/"
+LEAST = 1e-8
+"""Densities below this share of the largest are not drawn: they are the tails of a smoothing."""
+
+
+def spectrum_drawing(portrait: Portrait) -> Drawing | None:
+    """Draw the density of the eigenvalues of each block; None if the portrait has none."""
+    curves = {
+        name.removeprefix(BEGINNING): _curve(array)
+        for name, array in portrait.items()
+        if name.startswith(BEGINNING)
+    }
+    curves = {name: found for name, found in curves.items() if len(found.x) > 1}
+    if not curves:
+        return None
+    lines = [Line(name, series(i), found) for i, (name, found) in enumerate(curves.items())]
+    keys = [Key(name, series(i)) for i, name in enumerate(curves)]
+    panel = Panel("spectrum", "density of eigenvalues", "eigenvalue", lines, steps=False)
+    return draw(panel, keys)
+
+
+def _curve(spectrum: np.ndarray) -> Curve:
+    """Return a density over increasing eigenvalues, without what is no number."""
+    x, density = spectrum[:, np.isfinite(spectrum).all(axis=0)].astype(float)
+    seen = density > LEAST * density.max(initial=0.0)
+    x, density = x[seen], density[seen]
+    order = np.argsort(x, kind="stable")
+    return Curve(x[order], density[order], density[order], density[order])
