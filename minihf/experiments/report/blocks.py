@@ -7,6 +7,7 @@ drawn. Called by the sections.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -14,24 +15,29 @@ import numpy as np
 from minihf.experiments.report.drawing import draw
 from minihf.experiments.report.palette import series
 from minihf.experiments.report.panels import Drawing, Key, Line, Panel
-from minihf.experiments.summary import curve
+from minihf.experiments.summary import Curve, curve
 from minihf.train import History
 
 __all__ = ["block_drawings", "block_facts", "block_names", "history_of"]
 
+TOGETHER, GREY = "all blocks", series(-1)
+"""What several blocks are called, and drawn in, if they are all the same: the last colour."""
+
 QUANTITIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "iterations": ("iterations of the solver", {"log": False}),
+    "iterations": ("iterations of the solver", {"log": False, "limits": (0.0, None)}),
     "lam": ("damping λ", {}),
-    "rho": ("reduction ratio ρ", {"limits": (-0.6, 2.1)}),
+    "rho": ("reduction ratio ρ", {"log": False, "limits": (-0.5, 2.0)}),
 }
 """By its name in a record: what it is called, and how it is drawn."""
 
 
 def block_drawings(histories: Mapping[int, History]) -> Sequence[Drawing]:
     """Draw medians and ranges over the seeds, of each block in a colour of its own."""
-    keys = [Key(name, series(i)) for i, name in enumerate(block_names(histories))]
     return [
-        draw(Panel(f"blocks-{quantity}", up, "updates", lines, **how), keys)
+        draw(
+            Panel(f"blocks-{quantity}", up, "updates", lines, **how),
+            [Key(line.name, line.series) for line in lines],
+        )
         for quantity, (up, how) in QUANTITIES.items()
         if _changes(lines := _lines(histories, quantity))
     ]
@@ -78,7 +84,14 @@ def _lines(histories: Mapping[int, History], quantity: str) -> Sequence[Line]:
         known = {seed: history for seed, history in runs.items() if history.records}
         if known:
             lines.append(Line(name, series(i), curve(known, "updates", quantity)))
+    first, *others = [line.curve for line in lines] or [None]
+    if first and others and all(_same(first, other) for other in others):
+        return [Line(TOGETHER, GREY, first)]
     return lines
+
+
+def _same(one: Curve, other: Curve) -> bool:
+    return all(np.array_equal(*pair) for pair in zip(astuple(one), astuple(other), strict=True))
 
 
 def _numbers(history: History, block: str, quantity: str) -> History:

@@ -5,6 +5,7 @@ Called by the sections.
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ __all__ = ["confusion_drawing"]
 RIGHT, WRONG = 0, 1
 """Colours: of what lies on the diagonal, and off it."""
 
+SIZE = (3.1, 3.4)
+LONGEST = 40
+"""Characters above the square."""
+
 NUMBERED = 12
 """Classes up to which the squares have numbers in them."""
 
@@ -29,9 +34,10 @@ def confusion_drawing(portrait: Portrait, name: str) -> Drawing | None:
         return None
     counts = portrait["confusion"]
     right, cases = int(np.trace(counts)), int(counts.sum())
-    title = f"{name}: {right:,} of {cases:,} test cases right"
+    title = f"{name}: {right:,} of {cases:,} right"
     with styled():
-        figure, axes = blank("label, down", "the network's answer")
+        figure, axes = blank(shorten(title, LONGEST, placeholder=" ..."), "answer", SIZE)
+        axes.set_ylabel("label")
         classes = len(counts)
         axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
         for row, column in zip(*np.nonzero(counts), strict=True):
@@ -40,7 +46,7 @@ def confusion_drawing(portrait: Portrait, name: str) -> Drawing | None:
         axes.set(xticks=range(0, classes, step), yticks=range(0, classes, step))
         axes.spines[:].set_visible(False)
         axes.grid(visible=False)
-    return Drawing("confusion", title, figure)
+    return Drawing(f"confusion-{name}", f"confusion matrix of {title}", figure)
 
 
 def _square(axes: Any, counts: np.ndarray, row: int, column: int) -> None:

@@ -60,11 +60,11 @@ def styled() -> Iterator[None]:
         yield
 
 
-def blank(up: str, across: str = "") -> tuple[Any, Any]:
-    """Return a figure with empty axes; what goes up is said above them."""
+def blank(up: str, across: str, size: tuple[float, float] = SIZE) -> tuple[Any, Any]:
+    """Return a figure of so many inches with empty axes; what goes up is said above them."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=SIZE, dpi=72)
+    figure = Figure(figsize=size, dpi=72)
     figure.patch.set_alpha(0)
     axes = figure.add_axes(BOX)
     axes.patch.set_alpha(0)
@@ -77,7 +77,6 @@ def draw(panel: Panel, keys: Sequence[Key] = ()) -> Drawing:
     """Draw a panel of at least one line."""
     with styled():
         figure, axes = blank(panel.up, panel.across)
-        axes.set_title(panel.note, loc="right", fontsize="small")
         scale(axes, panel)
         drawn = [(line, thinned(line.curve, axes)) for line in panel.lines]
         for line, curve in drawn:
@@ -93,6 +92,9 @@ def _draw_line(axes: Any, line: Line, curve: Curve, steps: bool) -> None:
         curve.x, curve.median, color=hue, drawstyle="steps-post" if steps else "default",
         linewidth=1.1 if line.dashed else 1.7, linestyle=(0, (3.5, 1.8)) if line.dashed else "-",
     )  # fmt: skip
+    bottom, top = axes.get_ylim()
+    if steps and bottom <= curve.median[-1] <= top:             # the last value holds for no time
+        axes.plot(curve.x[-1:], curve.median[-1:], "o", color=hue, markersize=3, clip_on=False)
     if not np.array_equal(curve.low, curve.high):
         axes.fill_between(
             curve.x, curve.low, curve.high, color=hue, alpha=0.13, linewidth=0,

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
-from io import BytesIO
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import Element
 
 from minihf.experiments.files import file_name, whole
-from minihf.experiments.report.drawing import styled
 from minihf.experiments.report.markup import node
-from minihf.experiments.report.palette import INK, PAPER, SOFT, colour
 from minihf.experiments.report.panels import Drawing, Key
+from minihf.experiments.report.png import png_of
 from minihf.experiments.report.svg import inline
 
 __all__ = ["Gallery", "legend"]
@@ -34,16 +31,24 @@ class Gallery:
     def figure(self, drawing: Drawing, *owners: str) -> Element:
         """Put a figure into the page; its file is named by its owners and by itself."""
         name = self._name(*owners, drawing.name)
-        self._files[name] = lambda: _png(drawing)
+        self._files[name] = lambda: png_of(drawing)
         return node("figure", inline(drawing, f"figure-{len(self)}"))
 
-    def figures(self, drawings: Iterable[Drawing], *owners: str) -> Sequence[Element]:
-        """Put figures that have a legend in common into the page, side by side."""
+    def figures(
+        self, drawings: Iterable[Drawing], *owners: str, last: Drawing | None = None
+    ) -> Sequence[Element]:
+        """Put figures into the page, side by side, below the legend that they have in common.
+
+        The legend of a last one, which has others, is in its figure.
+        """
         drawings = list(drawings)
-        keys = list(dict.fromkeys(key for drawing in drawings for key in drawing.keys))
+        keys = dict.fromkeys(key for drawing in drawings for key in drawing.keys)
         figures = [self.figure(drawing, *owners) for drawing in drawings]
-        grid = node("div", *figures, class_="figures")
-        return [legend(keys), grid] if keys else [grid]
+        if last is not None:
+            figures.append(self.figure(last, *owners))
+            figures[-1].append(legend(last.keys))
+        common = [legend(keys)] if keys else []
+        return [*common, node("div", *figures, class_="figures")] if figures else []
 
     def picture(self, png: bytes, alternative: str, *owners: str) -> Element:
         """Put a PNG into the page."""
@@ -74,20 +79,3 @@ def _swatch(key: Key) -> Element:
     return node("i", class_=f"swatch {hue}".strip())
 
 
-def _png(drawing: Drawing) -> bytes:
-    """Return a figure with its legend below, on white."""
-    from matplotlib.lines import Line2D
-
-    handles = [
-        Line2D([], [], color=SOFT if key.series is None else colour(key.series), lw=1.7,
-               linestyle="--" if key.dashed else "-", label=key.name)
-        for key in drawing.keys
-    ]  # fmt: skip
-    buffer = BytesIO()
-    with styled():
-        figure: Any = drawing.figure
-        if handles:
-            figure.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3,
-                          frameon=False, labelcolor=INK)  # fmt: skip
-        figure.savefig(buffer, format="png", dpi=200, bbox_inches="tight", facecolor=PAPER)
-    return buffer.getvalue()

@@ -47,12 +47,10 @@ class Panel:
     lines : sequence of Line
     log : bool
         Whether values of different powers are drawn over their powers.
-    limits : two floats, optional
+    limits : two floats or None
         Where the axis up begins and ends, whatever the values.
     steps : bool
         Whether a value holds until the next one, as between two looks; else lines join them.
-    note : str
-        Said above the axes.
     """
 
     name: str
@@ -60,9 +58,8 @@ class Panel:
     across: str
     lines: Sequence[Line]
     log: bool = True
-    limits: tuple[float, float] | None = None
+    limits: tuple[float | None, float | None] = (None, None)
     steps: bool = True
-    note: str = ""
 
     @property
     def title(self) -> str:

@@ -23,6 +23,9 @@ from minihf.train import History
 
 __all__ = ["reason_drawing", "reason_fact"]
 
+FEW = 5
+"""Strips for which there is room, at least: one alone is no wall."""
+
 UP = "why the solver stopped"
 
 
@@ -61,7 +64,7 @@ def reason_drawing(history: History) -> Drawing | None:
         drawn = [strip.thinned(axes) for strip in strips]
         for row, strip in enumerate(drawn):
             for reason, start, end in strip.stretches():
-                axes.barh(row, end - start, 0.5, start, color=colour(hues[reason]), linewidth=0)
+                axes.barh(row, end - start, 0.42, start, color=colour(hues[reason]))
         _name_rows(axes, drawn)
         ticks(axes.xaxis)
         keys = [Key(reason, hue) for reason, hue in hues.items()]
@@ -100,13 +103,13 @@ def _reasons(strips: Sequence[Strip]) -> Sequence[str]:
 
 def _name_rows(axes: Any, strips: Sequence[Strip]) -> None:
     """Write each block's name above its strip, as small as many of them need it."""
-    height = axes.bbox.height / len(strips)
+    rows = max(len(strips), FEW)
     for row, strip in enumerate(strips):
         axes.text(
-            0, row - 0.3, strip.block, transform=axes.get_yaxis_transform(), va="bottom",
-            fontsize=min(9.0, 0.45 * height),
+            0, row - 0.25, strip.block, transform=axes.get_yaxis_transform(), va="bottom",
+            fontsize=min(9.0, 0.45 * axes.bbox.height / rows),
         )  # fmt: skip
-    axes.set_ylim(len(strips) - 0.6, -0.8)
+    axes.set_ylim(rows - 0.6, -0.8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
 

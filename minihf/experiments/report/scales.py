@@ -22,14 +22,13 @@ MUCH = 20
 def scale(axes: Any, panel: Panel) -> None:
     """Set scales and ends before anything is drawn: how fine a curve is depends on them."""
     curves = [line.curve for line in panel.lines]
-    _scale_across(axes, min(c.x[0] for c in curves), [c.x[-1] for c in curves])
-    if panel.limits is not None:
-        axes.set_ylim(*panel.limits)
-        return
-    values = np.concatenate([values for c in curves for values in (c.low, c.high)])
+    left = 0.0 if panel.steps else min(curve.x[0] for curve in curves)
+    _scale_across(axes, left, [curve.x[-1] for curve in curves])
+    values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
     values = values[np.isfinite(values)]
     if len(values):
         _scale_up(axes, values, panel.log)
+    axes.set_ylim(*panel.limits)
 
 
 def _scale_across(axes: Any, left: float, right: Sequence[float]) -> None:
@@ -57,7 +56,7 @@ def ticks(axis: Any) -> None:
 
     low, high = sorted(axis.get_view_interval())
     if axis.get_scale() == "linear":
-        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     elif axis.get_scale() == "log":
         powers = math.log10(high / low)
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if powers < 3 else LogLocator(numticks=7))

@@ -30,7 +30,8 @@ def _results(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     runs = comparison.histories
     target = target_of(runs, comparison.first_order)
     rows = tables.rows(runs, target)
-    yield table(rows, "Results", numbers=range(1, len(rows[0])))
+    cells = [rows[0], *([row[0], *map(_in_two_lines, row[1:])] for row in rows[1:])]
+    yield table(cells, "Results", numbers=range(1, len(rows[0])))
     notes = tables.notes(runs, target, comparison.first_order)
     notes += [
         f"{run.facts.method}, seed {run.facts.seed}: not finished ({run.ended}), left out."
@@ -38,6 +39,12 @@ def _results(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     ]
     if notes:
         yield node("ul", *(node("li", note) for note in notes), class_="notes")
+
+
+def _in_two_lines(cell: str) -> Element:
+    """Return a median, and its range, if it has one, below it."""
+    median, space, spread = cell.partition(" ")
+    return node("span", median, node("small", spread) if space else None)
 
 
 def _errors(comparison: Comparison, gallery: Gallery) -> Iterable[Element]:
@@ -57,10 +64,10 @@ def _portraits(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     ]
     if pictures:
         yield node("div", *pictures, class_="pictures")
-    confusions = {name: confusion_drawing(it, name) for name, it in portraits.items()}
-    figures = [gallery.figure(it, comparison.name, name) for name, it in confusions.items() if it]
+    confusions = [confusion_drawing(portrait, name) for name, portrait in portraits.items()]
+    figures = [gallery.figure(drawing, comparison.name) for drawing in confusions if drawing]
     if figures:
-        yield node("div", *figures, class_="figures")
+        yield node("div", *figures, class_="figures squares")
 
 
 def _blocks(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
@@ -75,17 +82,15 @@ def _blocks(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
         yield node("h4", name)
         if said:
             yield node("p", f"{said[0].upper()}{said[1:]}.", class_="soft")
-        yield from gallery.figures(drawings, comparison.name, name) if drawings else ()
-        if reasons:
-            yield from gallery.figures([reasons], comparison.name, name)
+        yield from gallery.figures(drawings, comparison.name, name, last=reasons)
 
 
-def _spectra(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
-    for name, run in comparison.with_portraits.items():
-        drawing = spectrum_drawing(run.portrait)
-        if drawing:
-            yield node("h4", _title(name, run))
-            yield from gallery.figures([drawing], comparison.name, name)
+def _spectra(comparison: Comparison, gallery: Gallery) -> Iterable[Element]:
+    drawings = [
+        spectrum_drawing(run.portrait, _title(name, run))
+        for name, run in comparison.with_portraits.items()
+    ]
+    return gallery.figures([drawing for drawing in drawings if drawing], comparison.name)
 
 
 def _settings(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:

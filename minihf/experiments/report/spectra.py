@@ -5,7 +5,7 @@ Called by the sections.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from textwrap import shorten
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from minihf.experiments.summary import Curve
 __all__ = ["spectrum_drawing"]
 
 BEGINNING = "spectrum/"
+LONGEST = 50
+"""Characters of a name above the axes."""
+
 LEAST = 1e-8
 """Densities below this share of the largest are not drawn: they are the tails of a smoothing."""
 
 
-def spectrum_drawing(portrait: Portrait) -> Drawing | None:
+def spectrum_drawing(portrait: Portrait, name: str) -> Drawing | None:
     """Draw the density of the eigenvalues of each block; None if the portrait has none."""
     curves = {
         name.removeprefix(BEGINNING): _curve(array)
@@ -34,7 +37,8 @@ def spectrum_drawing(portrait: Portrait) -> Drawing | None:
         return None
     lines = [Line(name, series(i), found) for i, (name, found) in enumerate(curves.items())]
     keys = [Key(name, series(i)) for i, name in enumerate(curves)]
-    panel = Panel("spectrum", "density of eigenvalues", "eigenvalue", lines, steps=False)
+    up = f"{shorten(name, LONGEST, placeholder=' ...')}: density"
+    panel = Panel(f"spectrum-{name}", up, "eigenvalue", lines, steps=False)
     return draw(panel, keys)
 
 

@@ -5,6 +5,7 @@ import math
 import shutil
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import count
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
 
 UPDATES = 3
+SECONDS = count()
 
 
 class Told:
@@ -70,7 +72,7 @@ def make_run(folder, task_name, word, seed):
         "budget": budget, "scale": None, "metric_name": ours.task.metric_name,
         "summary": ours.task.summary, "conditions": conditions_of(ours, task_name, budget),
         "command": f"minihf race {task_name} --methods {word} --updates {UPDATES}",
-        "started": f"2024-05-01T09:00:0{seed}Z",
+        "started": f"2024-05-01T09:0{seed}:{next(SECONDS):02}Z",
     }  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(facts, indent=2))
