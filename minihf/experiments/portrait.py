@@ -39,6 +39,11 @@ Portrait: TypeAlias = Mapping[str, np.ndarray]
 Density: TypeAlias = Callable[[Any], Any]
 """Takes a block, a symmetric (m, m) operator; returns eigenvalues and densities, (2, K)."""
 
+UNREADABLE = (
+    ValueError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What comes of a file that is torn, or of another kind."""
+
 IMAGES = 10
 CASES = 1000
 """Training cases of which the spectra are."""
@@ -157,9 +162,10 @@ def read_portrait(path: Path) -> Portrait:
         If it is none, one line that names file and array, with what was expected.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            portrait = {name: file[name] for name in file.files if _kind(name) in EXPECTED}
-    except (ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            known = [name for name in arrays.files if _kind(name) in EXPECTED]
+            portrait = {name: np.asarray(arrays[name]) for name in known}
+    except UNREADABLE as error:
         raise ValueError(f"{str(path)!r} is no portrait of a run: {error}") from None
     for name, array in portrait.items():
         expected, is_right = EXPECTED[_kind(name)]

@@ -23,7 +23,7 @@ __all__ = ["SIZE", "blank", "draw", "styled"]
 SIZE = (5.0, 3.4)
 """Inches; a page's figure has 72 units an inch."""
 
-BOX = (0.115, 0.145, 0.865, 0.755)
+BOX = (0.115, 0.145, 0.855, 0.755)
 """Where in a figure its axes are, as shares: left, bottom, width, height."""
 
 STYLE: Mapping[str, Any] = {

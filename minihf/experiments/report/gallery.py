@@ -64,7 +64,7 @@ class Gallery:
                 part.write_bytes(png())
 
     def _name(self, *words: str) -> str:
-        name = file_name("-".join(word for word in words if word not in ("", ".")))
+        name = file_name("-".join(word.replace(", ", "-").replace(" ", "-") for word in words))
         numbered = chain([name], (f"{name}-{number}" for number in count(2)))
         return next(free for free in numbered if free not in self._files)
 

@@ -14,7 +14,7 @@ function shown(value) {
   if (value === null) return "not finite";
   if (typeof value === "string") return value;
   const size = Math.abs(value);
-  return size >= 1000 && size < 1e6 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
+  return size >= 1000 && size < 1e6 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 }
 
 // The last of increasing places that is not right of x, or -1.
@@ -25,8 +25,11 @@ function before(places, x) {
 }
 
 function cell(line, i) {
-  const range = line.low ? ` (${shown(line.low[i])} to ${shown(line.high[i])})` : "";
-  return element("td", shown(line.values[i]) + range);
+  const made = element("td", shown(line.values[i]));
+  if (line.low && line.low[i] !== line.high[i]) {
+    made.append(element("small", ` (${shown(line.low[i])} to ${shown(line.high[i])})`));
+  }
+  return made;
 }
 
 function filled(table, data, x) {
@@ -83,8 +86,9 @@ function watch(svg) {
     current = place;
     hair.setAttribute("x1", place);
     hair.setAttribute("x2", place);
-    readout.classList.toggle("left", place > (left + right) / 2);
     svg.parentElement.classList.add("read");
+    readout.classList.remove("above");
+    readout.classList.toggle("above", readout.getBoundingClientRect().bottom > window.innerHeight);
   }
 
   svg.addEventListener("pointermove", (event) => {

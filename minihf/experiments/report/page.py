@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import minihf
-from minihf.experiments.files import folder, whole
+from minihf.experiments.files import folder, must_be_writable, whole
 from minihf.experiments.report import palette
 from minihf.experiments.report.comparisons import Comparison, comparisons_of
 from minihf.experiments.report.gallery import Gallery
@@ -48,6 +48,7 @@ def report(root: Path, out: Path, png: Path | None = None) -> int:
         If there is no run, or page or figures cannot be written.
     """
     found = find_runs(root)
+    _must_take_files(out.parent)
     gallery = Gallery()
     page = document(_page(root, comparisons_of(found.runs), found.problems, gallery))
     if png is not None:
@@ -56,6 +57,15 @@ def report(root: Path, out: Path, png: Path | None = None) -> int:
     with whole(out) as part:
         part.write_bytes(page)
     return len(gallery)
+
+
+def _must_take_files(place: Path) -> None:
+    try:
+        must_be_writable(place)
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {str(place)!r}: {error.strerror}; take another place (--out)"
+        ) from None
 
 
 def _page(

@@ -80,5 +80,5 @@ def _ranges(curve: Curve) -> Mapping[str, Any]:
 
 
 def _digits(values: np.ndarray) -> list[float | None]:
-    """Return values with five digits, and None for what is no number."""
-    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+    """Return values with four digits, and None for what is no number."""
+    return [float(f"{value:.4g}") if math.isfinite(value) else None for value in values]

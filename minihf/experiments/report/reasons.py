@@ -5,6 +5,7 @@ Called by the sections.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -55,16 +56,21 @@ class Strip:
 def reason_drawing(history: History) -> Drawing | None:
     """Draw the reasons of a run's blocks; None if there are not two of them."""
     strips = _strips(history)
-    hues = {reason: series(i) for i, reason in enumerate(_reasons(strips))}
-    if len(hues) < 2:
+    reasons = _reasons(strips)
+    hues = {reason: series(_place(reason, reasons)) for reason in reasons}
+    if len(reasons) < 2:
         return None
     with styled():
         figure, axes = blank(UP, "updates")
         axes.set_xlim(0, max(strip.updates[-1] for strip in strips))
         drawn = [strip.thinned(axes) for strip in strips]
         for row, strip in enumerate(drawn):
-            for reason, start, end in strip.stretches():
-                axes.barh(row, end - start, 0.42, start, color=colour(hues[reason]))
+            for reason, hue in hues.items():
+                ends = [(*ends, math.nan) for found, *ends in strip.stretches() if found == reason]
+                axes.plot(
+                    np.ravel(ends), [row] * 3 * len(ends), color=colour(hue),
+                    linewidth=0.42 * _room(axes, drawn), solid_capstyle="butt",
+                )  # fmt: skip
         _name_rows(axes, drawn)
         ticks(axes.xaxis)
         keys = [Key(reason, hue) for reason, hue in hues.items()]
@@ -97,21 +103,31 @@ def _in_words(reason: str) -> str:
     return reason.replace("_", " ").lower() if reason in Reason.__members__ else reason
 
 
+def _place(reason: str, others: Sequence[str]) -> int:
+    """Return a reason's place among those of the solvers, so that it has one colour on a page."""
+    known = [_in_words(name) for name in Reason.__members__]
+    return known.index(reason) if reason in known else len(known) + others.index(reason)
+
+
 def _reasons(strips: Sequence[Strip]) -> Sequence[str]:
     return list(dict.fromkeys(reason for strip in strips for reason in strip.reasons))
 
 
 def _name_rows(axes: Any, strips: Sequence[Strip]) -> None:
     """Write each block's name above its strip, as small as many of them need it."""
-    rows = max(len(strips), FEW)
     for row, strip in enumerate(strips):
         axes.text(
             0, row - 0.25, strip.block, transform=axes.get_yaxis_transform(), va="bottom",
-            fontsize=min(9.0, 0.45 * axes.bbox.height / rows),
+            fontsize=min(9.0, 0.45 * _room(axes, strips)),
         )  # fmt: skip
-    axes.set_ylim(rows - 0.6, -0.8)
+    axes.set_ylim(max(len(strips), FEW) - 0.6, -0.8)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
+
+
+def _room(axes: Any, strips: Sequence[Strip]) -> float:
+    """Return the height of a strip with its name, in points."""
+    return axes.bbox.height / max(len(strips), FEW)
 
 
 def _readout(axes: Any, strips: Sequence[Strip]) -> Mapping[str, Any]:

@@ -66,7 +66,9 @@ def _clean(element: Element, used: set[str], beginning: str) -> None:
             attributes[name] = f"{beginning}-{value}"
         elif name == HREF:
             attributes["href"] = value.replace("#", f"#{beginning}-")
-        elif name != "id":
+        elif name == "d":
+            attributes[name] = shorter(value)
+        elif name != "id" and not value.startswith("rotate(-0 "):
             attributes[name] = _value(value, beginning)
     element.attrib = attributes
 
@@ -78,9 +80,31 @@ def _words(text: str | None) -> str | None:
 def _value(value: str, beginning: str) -> str:
     """Return an attribute with the page's colours and font, rounded, and with its own names."""
     value = value.replace("url(#", f"url(#{beginning}-")
-    value = re.sub(r"font: ([\d.]+)px [^;]*", r"font-size: \1px", value)
+    value = re.sub(r" font-family: [^;]*;", "", value)
     value = re.sub(r"#[0-9a-f]{6}\b", lambda found: _colour(found[0]), value)
     return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
+
+
+def shorter(path: str) -> str:
+    """Return a path whose corners are numbers of one digit, and its level and upright lines short.
+
+    Examples
+    --------
+    >>> shorter("M 41.4 -212.25 L 41.4 -211.98 L 43.47 -211.98 z")
+    'M41.4 -212.2V-212H43.5z'
+    """
+    made: list[str] = []
+    before = ["", ""]
+    for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        points = [f"{round(float(number), 1):g}" for number in numbers.split()]
+        if command == "L" and points[0] == before[0]:
+            made.append(f"V{points[1]}" if points[1] != before[1] else "")
+        elif command == "L" and points[1] == before[1]:
+            made.append(f"H{points[0]}")
+        else:
+            made.append(command + " ".join(points))
+        before = points[-2:] or before
+    return "".join(made)
 
 
 def _colour(hexadecimal: str) -> str:
