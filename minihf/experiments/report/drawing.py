@@ -15,7 +15,7 @@ import numpy as np
 from minihf.experiments.report.palette import GRID, INK, colour
 from minihf.experiments.report.panels import Drawing, Key, Line, Panel
 from minihf.experiments.report.readout import readout, thinned
-from minihf.experiments.report.scales import scale, ticks
+from minihf.experiments.report.scales import LARGE, scale, ticks
 from minihf.experiments.summary import Curve
 
 __all__ = ["SIZE", "blank", "draw", "styled"]
@@ -88,15 +88,18 @@ def draw(panel: Panel, keys: Sequence[Key] = ()) -> Drawing:
 
 def _draw_line(axes: Any, line: Line, curve: Curve, steps: bool) -> None:
     hue = colour(line.series)
+    median, low, high = (
+        np.clip(part, -LARGE, LARGE) for part in (curve.median, curve.low, curve.high)
+    )
     axes.plot(
-        curve.x, curve.median, color=hue, drawstyle="steps-post" if steps else "default",
+        curve.x, median, color=hue, drawstyle="steps-post" if steps else "default",
         linewidth=1.1 if line.dashed else 1.7, linestyle=(0, (3.5, 1.8)) if line.dashed else "-",
     )  # fmt: skip
     bottom, top = axes.get_ylim()
-    if steps and bottom <= curve.median[-1] <= top:             # the last value holds for no time
-        axes.plot(curve.x[-1:], curve.median[-1:], "o", color=hue, markersize=3, clip_on=False)
-    if not np.array_equal(curve.low, curve.high):
+    if steps and bottom <= median[-1] <= top:             # the last value holds for no time
+        axes.plot(curve.x[-1:], median[-1:], "o", color=hue, markersize=3, clip_on=False)
+    if not np.array_equal(low, high):
         axes.fill_between(
-            curve.x, curve.low, curve.high, color=hue, alpha=0.13, linewidth=0,
+            curve.x, low, high, color=hue, alpha=0.13, linewidth=0,
             step="post" if steps else None,
         )  # fmt: skip

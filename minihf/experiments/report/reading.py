@@ -127,6 +127,8 @@ def _run_folders(root: Path) -> Iterator[Path]:
 def _read(path: Path, name: str) -> tuple[Run, str]:
     """Return a run, and what of it cannot be shown."""
     facts = _facts(path / FACTS)
+    if not (path / LOG).exists():
+        raise ValueError(f"no {LOG}: nothing is known of how it went")
     history = read_log(path / LOG)
     if not history.records:
         raise ValueError(f"{LOG} has no record yet")

@@ -13,7 +13,10 @@ import numpy as np
 
 from minihf.experiments.report.panels import Panel
 
-__all__ = ["plain", "scale", "ticks"]
+__all__ = ["LARGE", "plain", "scale", "ticks"]
+
+LARGE = 1e30
+"""Beyond it, and at infinity, a curve is drawn above its axes; no axis goes there."""
 
 MUCH = 20
 """From which ratio on two numbers are far apart, and powers are drawn rather than numbers."""
@@ -25,7 +28,7 @@ def scale(axes: Any, panel: Panel) -> None:
     left = 0.0 if panel.steps else min(curve.x[0] for curve in curves)
     _scale_across(axes, left, [curve.x[-1] for curve in curves])
     values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
-    values = values[np.isfinite(values)]
+    values = values[np.abs(values) < LARGE]
     if len(values):
         _scale_up(axes, values, panel.log)
     axes.set_ylim(*panel.limits)
