@@ -186,12 +186,13 @@ def _is_pair(array: np.ndarray, ndim: int) -> bool:
 
 
 def _is_square(array: np.ndarray) -> bool:
-    return array.dtype.kind in "iu" and array.ndim == 2 and array.shape[0] == array.shape[1] > 0
+    is_square = array.ndim == 2 and array.shape[0] == array.shape[1] > 0
+    return is_square and array.dtype.kind in "iu" and bool((array >= 0).all())
 
 
 EXPECTED: Mapping[str, tuple[str, Callable[[np.ndarray], bool]]] = {
     "images": ("real numbers (2, N, H, W)", lambda array: _is_pair(array, 4)),
-    "confusion": ("whole numbers, as many rows as columns", _is_square),
+    "confusion": ("counts, as many rows as columns", _is_square),
     "spectrum": ("real numbers (2, K)", lambda array: _is_pair(array, 2)),
 }
 """What an array of that kind must be, in words and as a test."""

@@ -136,8 +136,9 @@ class Trap:
     ("arrays", "said"),
     [
         ({"confusion": np.array([Trap()])}, "Object arrays cannot be loaded"),
-        ({"confusion": np.ones((2, 2))}, "'confusion' is float64 of shape (2, 2), expected whole"),
-        ({"confusion": np.ones((2, 3), dtype=int)}, "expected whole numbers, as many rows"),
+        ({"confusion": np.ones((2, 2))}, "'confusion' is float64 of shape (2, 2), expected counts"),
+        ({"confusion": np.ones((2, 3), dtype=int)}, "expected counts, as many rows"),
+        ({"confusion": -np.eye(2, dtype=int)}, "expected counts"),
         ({"images": np.ones((3, 10, 4, 4))}, "'images' is float64 of shape (3, 10, 4, 4)"),
         ({"images": np.ones((2, 0, 4, 4))}, "expected real numbers (2, N, H, W)"),
         ({"spectrum/a": np.ones(5)}, "expected real numbers (2, K)"),
@@ -160,7 +161,7 @@ def test_an_array_that_is_in_no_archive_is_refused(tmp_path):
 def test_text_in_an_archive_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "portrait.npz", "w") as file:
         file.writestr("confusion", "no array")
-    with pytest.raises(ValueError, match="expected whole numbers"):
+    with pytest.raises(ValueError, match="expected counts"):
         read_portrait(tmp_path / "portrait.npz")
 
 

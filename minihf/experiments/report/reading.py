@@ -11,13 +11,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from textwrap import shorten
 from types import NoneType, UnionType
 from typing import Any, get_origin, get_type_hints
 
 from minihf.experiments.experiment import in_words
-from minihf.experiments.logs import read_log
+from minihf.experiments.logs import AXES, read_log
 from minihf.experiments.portrait import Portrait, read_portrait
 from minihf.train import History
 
@@ -30,6 +31,9 @@ WORDS: Mapping[type, str] = {
 }  # fmt: skip
 LONGEST = 300
 """Characters of a line on a problem: it may quote what is wrong."""
+
+MOST = 1e15
+"""Updates, seconds and so on that no run has."""
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -132,6 +136,7 @@ def _read(path: Path, name: str) -> tuple[Run, str]:
     history = read_log(path / LOG)
     if not history.records:
         raise ValueError(f"{LOG} has no record yet")
+    _must_go_on(history)
     records = [cleaned(record) for record in history]
     history = History(records, ended=cleaned(history.ended))
     portrait: Portrait = {}
@@ -142,6 +147,18 @@ def _read(path: Path, name: str) -> tuple[Run, str]:
         except (OSError, ValueError) as error:
             problem = str(error)
     return Run(name, facts, history, portrait), problem
+
+
+def _must_go_on(history: History) -> None:
+    """Refuse a log whose costs are below zero, fall, or are beyond all that can be drawn."""
+    for name in AXES:
+        column = [0, *history.column(name)]
+        wrong = next((i for i, (a, b) in enumerate(pairwise(column)) if not a <= b < MOST), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{LOG}, line {wrong + 1}: {name!r} is {column[wrong + 1]!r} after {column[wrong]!r}, "
+                "expected numbers that grow"
+            )
 
 
 def _facts(path: Path) -> Facts:

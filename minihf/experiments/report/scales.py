@@ -61,7 +61,7 @@ def ticks(axis: Any) -> None:
     if axis.get_scale() == "linear":
         axis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
     elif axis.get_scale() == "log":
-        powers = math.log10(high / low)
+        powers = math.log10(high) - math.log10(low)
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if powers < 3 else LogLocator(numticks=7))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, position: plain(value)))

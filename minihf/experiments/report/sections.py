@@ -6,6 +6,7 @@ Each yields elements of the page, none if there is nothing to show. Called by th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from textwrap import shorten
 from typing import TypeAlias
 from xml.etree.ElementTree import Element
 
@@ -23,6 +24,9 @@ from minihf.experiments.report.spectra import spectrum_drawing
 from minihf.experiments.summary import target_of
 
 __all__ = ["SECTIONS"]
+
+LONGEST = 300
+"""Characters of what a run says of its last problem."""
 
 
 def _results(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
@@ -121,7 +125,8 @@ def _ending(run: Run) -> list[str]:
 def _problems(last: Mapping[str, object]) -> str:
     counts = (("rejected", "rejected updates"), ("rose", "updates in which the objective rose"))
     found = [f"{last[name]} {what}" for name, what in counts if last.get(name)]
-    return "; ".join([*found, *([str(last["problem"])] if last.get("problem") else [])])
+    problem = shorten(str(last.get("problem") or ""), LONGEST, placeholder=" ...")
+    return "; ".join([*found, *([problem] if problem else [])])
 
 
 def _conditions(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:

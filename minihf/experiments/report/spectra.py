@@ -13,6 +13,7 @@ from minihf.experiments.portrait import Portrait
 from minihf.experiments.report.drawing import draw
 from minihf.experiments.report.palette import series
 from minihf.experiments.report.panels import Drawing, Key, Line, Panel
+from minihf.experiments.report.scales import LARGE
 from minihf.experiments.summary import Curve
 
 __all__ = ["spectrum_drawing"]
@@ -44,7 +45,7 @@ def spectrum_drawing(portrait: Portrait, name: str) -> Drawing | None:
 
 def _curve(spectrum: np.ndarray) -> Curve:
     """Return a density over increasing eigenvalues, without what is no number."""
-    x, density = spectrum[:, np.isfinite(spectrum).all(axis=0)].astype(float)
+    x, density = spectrum[:, (np.abs(spectrum) < LARGE).all(axis=0)].astype(float)
     seen = density > LEAST * density.max(initial=0.0)
     x, density = x[seen], density[seen]
     order = np.argsort(x, kind="stable")

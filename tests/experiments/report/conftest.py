@@ -19,6 +19,7 @@ from minihf.experiments.variants import variant
 
 UPDATES = 3
 SECONDS = count()
+EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\u202e$x_{$\x00\ud800𝔘"
 
 
 class Told:
@@ -100,3 +101,29 @@ def kept_runs(tmp_path_factory):
 def runs(kept_runs, tmp_path):
     """Give a copy of them, to be damaged."""
     return shutil.copytree(kept_runs, tmp_path / "runs")
+
+
+@pytest.fixture
+def poisoned_runs(runs):
+    """Put markup, and characters that no page can hold, wherever a run has words."""
+    words = {name: f"{name} {EVIL}" for name in
+             ("method", "label", "settings", "metric_name", "summary", "command", "started")}
+    for seed in (0, 1):
+        where = f"race/zhang2017,solver.max_iters=5-{seed}"
+        path = runs / where / "run.json"
+        facts = {**json.loads(path.read_text()), **words, "task": EVIL, "conditions": {EVIL: EVIL}}
+        path.write_text(json.dumps(facts))
+        log = runs / where / "log.jsonl"
+        records = [json.loads(line) for line in log.read_text().splitlines()]
+        for k, record in enumerate(records):
+            record["blocks"] = {EVIL: {"iterations": k, "reason": f"{k} {EVIL}"}}
+        records[-1] |= {"ended": EVIL, "problem": EVIL}
+        log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_portrait(
+        runs / "race/zhang2017,solver.max_iters=5-0/portrait.npz",
+        {"spectrum/<b>": np.stack([np.arange(1.0, 9.0)] * 2), "confusion": np.eye(3, dtype=int)},
+    )
+    bad = runs / "race" / "<img src=x>"
+    bad.mkdir()
+    (bad / "run.json").write_text(f'"{"<b>" * 20}"')
+    return runs

@@ -105,6 +105,12 @@ def test_a_run_that_was_stopped_is_not_finished(ended, runs):
     assert not run.is_finished
 
 
+def swap(log):
+    """Put the record of the second update before that of the first."""
+    first, second, third, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([first, third, second, *rest]))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -113,6 +119,11 @@ def test_a_run_that_was_stopped_is_not_finished(ended, runs):
         (lambda log: log.write_text("{}\n{}\n"), "log.jsonl, line 1: 'updates' is 'missing'"),
         (lambda log: log.write_text("{\n" + log.read_text()), "log.jsonl, line 1: not JSON"),
         (lambda log: log.write_text("[" * 9999 + "\n"), "log.jsonl, line 1: not JSON"),
+        (lambda log: swap(log), "line 3: 'updates' is 1 after 2, expected numbers that grow"),
+        (lambda log: log.write_text(log.read_text().replace('"seconds": 0.0', '"seconds": -1')),
+         "line 1: 'seconds' is -1 after 0"),
+        (lambda log: log.write_text(log.read_text().replace('"updates": 3', '"updates": 1e300')),
+         "line 4: 'updates' is 1e+300 after 2"),
         (lambda log: log.write_text("[]\n"), "log.jsonl, line 1: expected an object"),
         (lambda log: log.write_bytes(b"\xff\n"), "log.jsonl is no log of a run: it is not text"),
         (lambda log: (log.unlink(), log.mkdir()), "Is a directory: 'log.jsonl'"),
