@@ -23,7 +23,9 @@ def add_report(commands: Any) -> None:
         "and the figures as PNG. Runs that cannot be read are named on it, each with the reason.",
     )
     parser.set_defaults(run=_report)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="a run, a race, or a folder of any")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="a run, a race, or any folder above some"
+    )
     parser.add_argument(
         "--out", type=page, metavar="FILE", help="the page (default: report.html in DIR)"
     )

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minihf.backend import Array, asarray, to_host
+from minihf.backend import asarray, to_host
 from minihf.curvature import GGN
 from minihf.data import Dataset
 from minihf.experiments.experiment import Experiment
@@ -119,9 +119,9 @@ def _confusion(experiment: Experiment, params: Params) -> Portrait:
     parts = [part for part, _ in chunks((experiment.data.x_test, labels))]
     outputs = np.concatenate([to_host(experiment.net(params, asarray(x))) for x, _ in parts])
     classes = outputs.shape[-1]
-    counts = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(counts, (labels, outputs.argmax(axis=-1)), 1)
-    return {"confusion": counts}
+    cells = labels.astype(np.int64) * classes + outputs.argmax(axis=-1)
+    counts = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    return {"confusion": counts.astype(np.int64)}
 
 
 def _spectra(experiment: Experiment, params: Params, density: Density) -> Portrait:
@@ -149,8 +149,9 @@ def write_portrait(path: Path, portrait: Portrait) -> None:
     >>> read_portrait(path)["confusion"].tolist()
     [[1, 0], [0, 1]]
     """
+    arrays: dict[str, Any] = dict(portrait)
     with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **portrait)
+        np.savez_compressed(file, **arrays)
 
 
 def read_portrait(path: Path) -> Portrait:

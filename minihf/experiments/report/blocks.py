@@ -84,9 +84,8 @@ def _lines(histories: Mapping[int, History], quantity: str) -> Sequence[Line]:
         known = {seed: history for seed, history in runs.items() if history.records}
         if known:
             lines.append(Line(name, series(i), curve(known, "updates", quantity)))
-    first, *others = [line.curve for line in lines] or [None]
-    if first and others and all(_same(first, other) for other in others):
-        return [Line(TOGETHER, GREY, first)]
+    if len(lines) > 1 and all(_same(lines[0].curve, line.curve) for line in lines):
+        return [Line(TOGETHER, GREY, lines[0].curve)]
     return lines
 
 

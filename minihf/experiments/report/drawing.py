@@ -6,7 +6,7 @@ Called by the parts that say what is drawn.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,7 +26,7 @@ SIZE = (5.0, 3.4)
 BOX = (0.115, 0.145, 0.855, 0.755)
 """Where in a figure its axes are, as shares: left, bottom, width, height."""
 
-STYLE: Mapping[str, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
@@ -55,7 +55,7 @@ def styled() -> Iterator[None]:
     """Draw in the report's style; a character that the font does not have is drawn as a box."""
     from matplotlib import rc_context
 
-    with rc_context(dict(STYLE)), warnings.catch_warnings():
+    with rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         yield
 

@@ -86,7 +86,7 @@ def _page(
         "body",
         node("header", node("h1", title), *_problems(problems), *_contents(parts)),
         node("main", *parts),
-        node("footer", f"Made by minihf {minihf.__version__}. Point at a curve to read its values."),
+        node("footer", f"Made by minihf {minihf.__version__}. Point at a figure to read values."),
         node("script", script),
     )
     return node("html", head, body, lang="en")
@@ -99,8 +99,8 @@ def _asset(name: str) -> str:
 def _policy(script: str) -> str:
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-        "; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -118,13 +118,11 @@ def _problems(problems: Sequence[str]) -> Iterator[Element]:
 
 def _contents(parts: Sequence[Element]) -> Iterator[Element]:
     """Yield links to the parts, or, of a single one, to the headings in it."""
-    headings = [part.find("h2") for part in parts]
-    if len(parts) == 1:
-        headings = parts[0].findall("h3")
+    level = "h3" if len(parts) == 1 else "h2"
     links = [
         node("a", heading.text, href=f"#{heading.get('id')}")
-        for heading in headings
-        if heading is not None
+        for part in parts
+        for heading in part.findall(level)
     ]
     if links:
         yield node("nav", node("ol", *(node("li", link) for link in links)), aria_label="Contents")

@@ -56,7 +56,7 @@ def colour(i: int) -> str:
 
 
 def style() -> str:
-    """Return the colours as style sheets say it: light ones, and dark ones where one wants these."""
+    """Return the colours as a style sheet: light ones, and dark ones where one wants these."""
 
     def named(dark: bool) -> str:
         return " ".join(f"{name}: {DARK[c] if dark else c};" for c, name in NAMES.items())

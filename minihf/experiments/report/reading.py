@@ -156,8 +156,8 @@ def _must_go_on(history: History) -> None:
         wrong = next((i for i, (a, b) in enumerate(pairwise(column)) if not a <= b < MOST), None)
         if wrong is not None:
             raise ValueError(
-                f"{LOG}, line {wrong + 1}: {name!r} is {column[wrong + 1]!r} after {column[wrong]!r}, "
-                "expected numbers that grow"
+                f"{LOG}, line {wrong + 1}: {name!r} is {column[wrong + 1]!r} after "
+                f"{column[wrong]!r}, expected numbers that grow"
             )
 
 
@@ -192,11 +192,11 @@ def _must_be(name: str, hint: Any, value: Any) -> None:
 
 
 def cleaned(value: Any) -> Any:
-    """Replace, in all words of a value, characters that neither XML nor UTF-8 can hold.
+    r"""Replace, in all words of a value, characters that neither XML nor UTF-8 can hold.
 
     Examples
     --------
-    >>> cleaned({"problem": "two\\nlines"})
+    >>> cleaned({"problem": "two\nlines"})
     {'problem': 'two lines'}
     """
     if isinstance(value, str):

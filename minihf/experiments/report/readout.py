@@ -48,7 +48,7 @@ def places(axes: Any, x: np.ndarray) -> np.ndarray:
 
 
 def box_of(axes: Any) -> list[float]:
-    """Return where in the figure axes lie, in units from its upper left: left, top, right, bottom."""
+    """Return where axes lie in their figure, from its upper left: left, top, right, bottom."""
     box, height = axes.bbox, axes.figure.bbox.height
     return [round(float(end), 1) for end in (box.x0, height - box.y1, box.x1, height - box.y0)]
 

@@ -16,7 +16,7 @@ from minihf.experiments.report.comparisons import Comparison
 from minihf.experiments.report.confusions import confusion_drawing
 from minihf.experiments.report.errors import error_drawings
 from minihf.experiments.report.gallery import Gallery
-from minihf.experiments.report.markup import node, table
+from minihf.experiments.report.markup import Child, node, table
 from minihf.experiments.report.pictures import reconstructions
 from minihf.experiments.report.reading import Run
 from minihf.experiments.report.reasons import reason_drawing, reason_fact
@@ -34,7 +34,8 @@ def _results(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     runs = comparison.histories
     target = target_of(runs, comparison.first_order)
     rows = tables.rows(runs, target)
-    cells = [rows[0], *([row[0], *map(_in_two_lines, row[1:])] for row in rows[1:])]
+    cells: list[list[Child]] = [[*rows[0]]]
+    cells += [[row[0], *map(_in_two_lines, row[1:])] for row in rows[1:]]
     yield table(cells, "Results", numbers=range(1, len(rows[0])))
     notes = tables.notes(runs, target, comparison.first_order)
     notes += [
@@ -77,7 +78,7 @@ def _portraits(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
 def _blocks(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     """Yield, for each method with blocks, what its updates say of them."""
     for name, runs in comparison.histories.items():
-        seed, first = next(iter(runs.items()))
+        first = next(iter(runs.values()))
         drawings, reasons = list(block_drawings(runs)), reason_drawing(first)
         facts = [*block_facts(runs), reason_fact(first)]
         said = "; ".join(fact for fact in facts if fact)
@@ -98,7 +99,7 @@ def _spectra(comparison: Comparison, gallery: Gallery) -> Iterable[Element]:
 
 
 def _settings(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
-    rows = [["method", "called", "settings"]]
+    rows: list[list[Child]] = [["method", "called", "settings"]]
     for name, seeds in comparison.methods.items():
         facts = next(iter(seeds.values())).facts
         settings = node("code", facts.settings)

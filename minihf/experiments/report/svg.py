@@ -82,7 +82,7 @@ def _value(value: str, beginning: str) -> str:
     value = value.replace("url(#", f"url(#{beginning}-")
     value = re.sub(r" font-family: [^;]*;", "", value)
     value = re.sub(r"#[0-9a-f]{6}\b", lambda found: _colour(found[0]), value)
-    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
+    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{round(float(found[0]), 2):g}", value)
 
 
 def shorter(path: str) -> str:

@@ -81,7 +81,8 @@ def make_run(folder, task_name, word, seed):
     portrait = dict(portrait_of(ours, history))
     if word.startswith("zhang2017"):
         x = np.geomspace(1e-4, 10.0, 50)
-        portrait |= {f"spectrum/{name}": np.stack([x, np.exp(-x)]) for name in told.reports[0].blocks}
+        density = np.stack([x, np.exp(-x)])
+        portrait |= {f"spectrum/{name}": density for name in told.reports[0].blocks}
     write_portrait(folder / "portrait.npz", portrait)
 
 

@@ -255,7 +255,7 @@ def test_a_strip_shows_why_each_block_s_solver_stopped():
     )
     drawing = reason_drawing(history)
     assert [key.name for key in drawing.keys] == ["max iterations", "relative progress"]
-    enc, dec = lines_of(drawing).values()
+    enc, _ = lines_of(drawing).values()
     assert (enc["x"], enc["values"]) == ([1, 2, 3], ["max iterations"] * 2 + ["relative progress"])
     strips = {
         (line.get_color(), line.get_ydata()[0]): line.get_xdata()
