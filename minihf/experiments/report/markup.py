@@ -42,7 +42,12 @@ def _add(parent: Element, child: Child) -> None:
         parent.text = (parent.text or "") + child
 
 
-def table(rows: Sequence[Sequence[Child]], caption: str, numbers: Iterable[int] = ()) -> Element:
+def table(
+    rows: Sequence[Sequence[Child]],
+    caption: str,
+    numbers: Iterable[int] = (),
+    words: Iterable[int] = (),
+) -> Element:
     """Return a table, its head the first row, in a frame that scrolls sideways where it must.
 
     Parameters
@@ -53,8 +58,10 @@ def table(rows: Sequence[Sequence[Child]], caption: str, numbers: Iterable[int] 
         What the table is, for those who do not see it.
     numbers : iterable of int
         The columns that are aligned at their right.
+    words : iterable of int
+        The columns whose lines may be broken.
     """
-    classes = {column: "number" for column in numbers}
+    classes = dict.fromkeys(numbers, "number") | dict.fromkeys(words, "words")
     head, *others = rows
     top = [node("th", cell, scope="col", class_=classes.get(i)) for i, cell in enumerate(head)]
     body = [

@@ -19,7 +19,7 @@ from minihf.experiments.report import palette
 from minihf.experiments.report.comparisons import Comparison, comparisons_of
 from minihf.experiments.report.gallery import Gallery
 from minihf.experiments.report.markup import document, node
-from minihf.experiments.report.reading import find_runs
+from minihf.experiments.report.reading import cleaned, find_runs
 from minihf.experiments.report.sections import SECTIONS
 
 __all__ = ["report"]
@@ -71,8 +71,12 @@ def _must_take_files(place: Path) -> None:
 def _page(
     root: Path, comparisons: Sequence[Comparison], problems: Sequence[str], gallery: Gallery
 ) -> Element:
-    title = comparisons[0].facts.task if len(comparisons) == 1 else root.resolve().name
-    parts = [_part(it, gallery, f"part-{i}") for i, it in enumerate(comparisons, start=1)]
+    alone = len(comparisons) == 1
+    title = comparisons[0].facts.task if alone else cleaned(root.resolve().name)
+    parts = [
+        _part(it, gallery, f"part-{i}", "" if alone else f"{it.facts.task}, ")
+        for i, it in enumerate(comparisons, start=1)
+    ]
     script = _asset("page.js")
     head = node(
         "head",
@@ -128,12 +132,12 @@ def _contents(parts: Sequence[Element]) -> Iterator[Element]:
         yield node("nav", node("ol", *(node("li", link) for link in links)), aria_label="Contents")
 
 
-def _part(comparison: Comparison, gallery: Gallery, name: str) -> Element:
-    """Return the part on one comparison."""
+def _part(comparison: Comparison, gallery: Gallery, name: str, task: str) -> Element:
+    """Return the part on one comparison; `task` begins its heading."""
     facts = comparison.facts
     part = node(
         "section",
-        node("h2", f"{facts.task}, {facts.spends} for each run", id=name),
+        node("h2", f"{task}{facts.spends} for each run", id=name),
         node("p", facts.summary, class_="lead"),
         node("p", _runs(comparison), class_="soft"),
         aria_labelledby=name,

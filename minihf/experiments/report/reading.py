@@ -22,7 +22,7 @@ from minihf.experiments.logs import AXES, read_log
 from minihf.experiments.portrait import Portrait, read_portrait
 from minihf.train import History
 
-__all__ = ["Facts", "Found", "Run", "find_runs"]
+__all__ = ["Facts", "Found", "Run", "cleaned", "find_runs"]
 
 FORMAT = 1
 FACTS, LOG, PORTRAIT = "run.json", "log.jsonl", "portrait.npz"

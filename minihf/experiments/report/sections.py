@@ -104,7 +104,7 @@ def _settings(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
         facts = next(iter(seeds.values())).facts
         settings = node("code", facts.settings)
         rows.append([name, facts.label, settings])
-    yield table(rows, "Settings")
+    yield table(rows, "Settings", words=[2])
 
 
 def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
@@ -112,7 +112,7 @@ def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     rows = [["method", "seed", "ended", "updates", "seconds", "problems", "started", "folder"]]
     for name, seeds in comparison.methods.items():
         rows += [[name, *_ending(run)] for run in seeds.values()]
-    yield table(rows, "Runs", numbers=(1, 3, 4))
+    yield table(rows, "Runs", numbers=(1, 3, 4), words=[5])
 
 
 def _ending(run: Run) -> list[str]:
