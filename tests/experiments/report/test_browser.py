@@ -148,11 +148,11 @@ def test_one_reads_the_values_where_one_points(look, page, kept_runs):
       tell([...svg.parentElement.querySelectorAll(".readout tr")].map((row) =>
         [...row.children].map((cell) => cell.firstChild?.textContent || cell.textContent)
           .join("|")).join("\\n"));""").splitlines()
-    head, adam, *_ = (line.split("|") for line in read)
+    head, *_, minihf = (line.split("|") for line in read)
     assert head == ["updates 3", "train", "test"]
-    finals = [(kept_runs / f"race/adam-{seed}/log.jsonl").read_text().splitlines()[-1]
+    finals = [(kept_runs / f"race/minihf-{seed}/log.jsonl").read_text().splitlines()[-1]
               for seed in (0, 1)]  # fmt: skip
-    for cell, part in zip(adam[1:], ("train", "test"), strict=True):
+    for cell, part in zip(minihf[1:], ("train", "test"), strict=True):
         values = [float(re.search(rf'"{part}": ([\d.]+)', line)[1]) for line in finals]
         assert float(cell) == pytest.approx(np.median(values), rel=1e-2)
 

@@ -1,5 +1,6 @@
 """Figures: which curves are where, what one reads there, and that they stay within their axes."""
 
+import json
 import math
 from types import SimpleNamespace
 
@@ -144,17 +145,21 @@ def test_a_png_has_its_legend_below_and_axes_of_the_same_size():
     keys = [Key(f"method {i} with a rather long name of its own", i) for i in range(5)]
     with_legend = draw(Panel("p", "error", "updates", [Line("a", 0, Curve(*[np.arange(3.0)] * 4))]),
                        keys)  # fmt: skip
-    before = axes_of(with_legend).get_window_extent().size
+    before, height = axes_of(with_legend).get_window_extent().frozen(), with_legend.figure.bbox.height
     png = png_of(with_legend)
     assert size_of(png)[1] > size_of(png_of(drawing))[1] == 680
-    np.testing.assert_allclose(axes_of(with_legend).get_window_extent().size, before)
+    after, new_height = axes_of(with_legend).get_window_extent(), with_legend.figure.bbox.height
+    np.testing.assert_allclose(after.size, before.size)
+    assert new_height - after.y1 == pytest.approx(height - before.y1)
 
 
 # SVG ----------------------------------------------------------------------------------------
 
 
 def test_an_svg_has_the_page_s_colours_and_font_and_names_of_its_own():
-    first, second = (inline(one([3.0, 2.0, 1.0]), name) for name in ("one", "two"))
+    drawing = one([3.0, 2.0, 1.0])
+    first, second = (inline(drawing, name) for name in ("one", "two"))
+    assert json.loads(first.get("data-readout")) == drawing.readout
     styles = " ".join(element.get("style", "") for element in first.iter())
     assert "var(--series-0)" in styles
     assert "var(--ink)" in styles
@@ -311,12 +316,12 @@ def test_a_spectrum_of_nothing_is_not_drawn(array):
 
 
 def test_a_confusion_matrix_has_its_counts_in_its_squares():
-    counts = np.array([[5, 0, 2], [0, 0, 0], [1, 0, 7]])
+    counts = np.array([[5, 0, 2], [0, 0, 0], [0, 1, 7]])
     drawing = confusion_drawing({"confusion": counts}, "adam")
     assert drawing.title == "confusion matrix of adam: 12 of 15 right"
     axes = axes_of(drawing)
     found = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in axes.texts}
-    assert found == {(0, 0): "5", (0, 2): "2", (2, 0): "1", (2, 2): "7"}
+    assert found == {(0, 0): "5", (0, 2): "2", (2, 1): "1", (2, 2): "7"}
     colours = SimpleNamespace(right=axes.patches[0], wrong=axes.patches[1])
     assert colours.right.get_facecolor()[:3] != colours.wrong.get_facecolor()[:3]
     assert colours.right.get_alpha() > colours.wrong.get_alpha()

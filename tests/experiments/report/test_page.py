@@ -240,7 +240,7 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(kept_runs, tmp_path, 
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space left"):
-        report(kept_runs, out, tmp_path / "png")
+        report(kept_runs, out)
     assert out.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
