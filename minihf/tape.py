@@ -18,19 +18,19 @@ B. A. Pearlmutter, "Fast exact multiplication by the Hessian", Neural Computatio
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from minihf.backend import Array, array_module, described, read_only
+from minihf.graph import Graph
 from minihf.params import Params, Scope
 from minihf.partition import Block
 from minihf.recording import Node, Tape, Traced
-from minihf.walk import Stretch, leading_to
+from minihf.walk import Stretch
 
-__all__ = ["Factors", "Linearization", "Use", "linearize"]
+__all__ = ["Factors", "Linearization", "linearize"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,6 @@ class Factors:
     join: Callable[[Sequence[Array]], Array]
 
 
-class Use(NamedTuple):
-    """An op that states its factors, and the parameters that are its weights and its bias."""
-
-    node: Node
-    weights: tuple[str, ...]
-    bias: str | None
-
-
 class Linearization:
     """A network at one point, ready to be multiplied with: what `linearize` returns.
 
@@ -76,8 +68,8 @@ class Linearization:
         The hidden values that the network marked with `tap`; likewise.
     params : Params
         A copy of the parameters it was made at, not to be written into either.
-    end : int
-        The output's index among the values on the tape.
+    graph : Graph
+        What depends on what.
     """
 
     def __init__(
@@ -85,18 +77,13 @@ class Linearization:
     ) -> None:
         self.params = params
         self.taps = {name: read_only(traced.value) for name, traced in tape.taps.items()}
-        self._tape = tape.nodes
         self._leaves = {name: traced.index for name, traced in leaves.items()}
         self._tapped = {name: traced.index for name, traced in tape.taps.items()}
-        self.end = output.index if isinstance(output, Traced) else -1
-        self._ends = {self.end, *self._tapped.values()}
+        end = output.index if isinstance(output, Traced) else -1
+        self.graph = Graph(tape.nodes, self._leaves, end, self._tapped.values())
         self.output = read_only(output.value if isinstance(output, Traced) else output)
         self._xp = array_module(params.vector)
         self._whole = Block.whole(params)
-        self._stretches: dict[tuple[tuple[str, ...], int | None], Stretch] = {}
-        useful = leading_to(self._tape, self._ends)
-        inputs = Counter(i for node in self._tape if node.output in useful for i in node.inputs)
-        self._uses = {name: inputs[leaf] for name, leaf in self._leaves.items()}
 
     # Public products
 
@@ -118,13 +105,13 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("jvp", v, (block.size,), _per_parameter(block))
-        R = self._way(block).push(self._spread(block, v))
+        R = self.graph.stretch(block.names).push(self._spread(block, v))
         dtype = self._xp.result_type(v.dtype, self.output.dtype)
 
         def at(index: int, like: Array) -> Array:
             return _fresh(R[index]) if index in R else self._xp.zeros(like.shape, dtype=dtype)
 
-        Routput = at(self.end, self.output)
+        Routput = at(self.graph.end, self.output)
         if not taps:
             return Routput
         own = {name: at(i, self.taps[name]).copy() for name, i in self._tapped.items()}
@@ -153,16 +140,17 @@ class Linearization:
         """
         block = self._own(block)
         dtype = self.params.dtype if u is None else u.dtype
-        return self._pulled(self._way(block), self._seed("vjp", u, taps or {}), block, dtype)
+        way = self.graph.stretch(block.names)
+        return self._pulled(way, self._seed("vjp", u, taps or {}), block, dtype)
 
     def jvp_to(self, boundary: Node, v: Array, block: Block) -> Array:
         """Push a block's tangent forward as far as the output of a node, and no farther."""
-        R = self.stretch(block.names, boundary.output).push(self._spread(block, v))
+        R = self.graph.stretch(block.names, boundary.output).push(self._spread(block, v))
         return R[boundary.output]
 
     def vjp_from(self, boundary: Node, u: Array, block: Block) -> Array:
         """Pull a cotangent back from the output of a node to a block: what `jvp_to` undoes."""
-        way = self.stretch(block.names, boundary.output)
+        way = self.graph.stretch(block.names, boundary.output)
         return self._pulled(way, {boundary.output: u}, block, u.dtype)
 
     def hvp(self, v: Array, loss: Any, y: Any, block: Block | None = None) -> Array:
@@ -203,9 +191,9 @@ class Linearization:
         """
         block = self._own(block)
         self._must_fit("hvp", v, (block.size,), _per_parameter(block))
-        stretch = self._way(block)
+        stretch = self.graph.stretch(block.names)
         R = stretch.push(self._spread(block, v), keep=True)
-        RU = {self.end: H_L(R[self.end])} if self.end in R else {}
+        RU = {self.graph.end: H_L(R[self.graph.end])} if self.graph.end in R else {}
         RU = stretch.rpull(RU, R, cotangents)
         return self._gather(block, RU, self._empty(block, v.dtype))
 
@@ -221,7 +209,7 @@ class Linearization:
         walk ends at the ops that take these parameters.
         """
         kept: dict[int, Array] = {}
-        way = self.stretch(self.params.names if names is None else names)
+        way = self.graph.stretch(self.params.names if names is None else names)
         way.pull(self._seed("backward", u, taps or {}), kept)
         return kept
 
@@ -231,42 +219,12 @@ class Linearization:
         Only uses in which every weight is a parameter itself, not a value computed from some.
         """
         kept, found = self.backward(u), []
-        for node, weights, bias in self.uses():
+        for node, weights, bias in self.graph.uses():
             if node.output in kept:
                 a, s = node.op.factors(node.residuals, kept[node.output])
                 split, join = (partial(f, node.residuals) for f in (node.op.split, node.op.join))
                 found.append(Factors(weights, bias, a, s, split, join))
         return found
-
-    def uses(self) -> list[Use]:
-        """Return the uses of weights by ops that state their factors, on the way to the output.
-
-        Only those in which every weight is a parameter itself, not a value computed from some.
-        """
-        found = []
-        for node, names in self.nodes():
-            weights = tuple(names[i] for i in node.op.weight_inputs)
-            if weights and None not in weights:
-                bias = None if node.op.bias_input is None else names[node.op.bias_input]
-                found.append(Use(node, weights, bias))
-        return found
-
-    def nodes(self) -> list[tuple[Node, tuple[str | None, ...]]]:
-        """Return the nodes that lead to the output, in order, each with the names of its inputs.
-
-        An input that is no parameter itself has None for a name.
-        """
-        name_of = {index: name for name, index in self._leaves.items()}
-        useful = leading_to(self._tape, {self.end})
-        return [
-            (node, tuple(None if i is None else name_of.get(i) for i in node.inputs))
-            for node in self._tape
-            if node.output in useful
-        ]
-
-    def count_uses(self, name: str) -> int:
-        """Return how many ops on the way to the output take the parameter `name` itself."""
-        return self._uses[name]
 
     # From blocks to values, and back
 
@@ -290,7 +248,7 @@ class Linearization:
         return {
             self._leaves[piece.name]: piece.spread(flat)
             for piece in block.pieces
-            if piece.entries is None and self._uses[piece.name] == 1
+            if piece.entries is None and self.graph.count_uses(piece.name) == 1
         }
 
     def _gather(self, block: Block, U: Mapping[int, Array], flat: Array) -> Array:
@@ -320,29 +278,13 @@ class Linearization:
                 )
         return block
 
-    def stretch(self, names: Iterable[str], to: int | None = None) -> Stretch:
-        """Find the way from parameters to the output and the taps, or to one value, once."""
-        key = tuple(names), to
-        if key not in self._stretches:
-            leaves = [self._leaves[name] for name in key[0]]
-            ends = self._ends if to is None else {to}
-            self._stretches[key] = Stretch(self._tape, leaves, ends)
-        return self._stretches[key]
-
-    def after(self, boundary: Node) -> Stretch:
-        """Find the way from the output of a node to the output."""
-        return Stretch(self._tape, {boundary.output}, {self.end})
-
-    def _way(self, block: Block) -> Stretch:
-        return self.stretch(block.names)
-
     # Checks
 
     def _seed(self, product: str, u: Array | None, taps: Mapping[str, Array]) -> dict[int, Array]:
         U: dict[int, Array] = {}
         if u is not None:
             self._must_fit(product, u, self.output.shape, "the shape of the output")
-            U[self.end] = u
+            U[self.graph.end] = u
         for name, cotangent in taps.items():
             if name not in self._tapped:
                 raise KeyError(f"no tap {name!r}; there are: {', '.join(self._tapped) or 'none'}")

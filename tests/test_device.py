@@ -8,6 +8,7 @@ import pytest
 
 import minihf as hf
 from minihf.curvature import Shifted
+from minihf.curvature.ways import Way
 from minihf.optim import ConjugateGradients, Jacobi, Kronecker, SquaredGradients
 from minihf.testing import counted
 
@@ -127,7 +128,7 @@ def step(opt, d, state, batch):
 
 def takes_short_ways(planned):
     """Tell whether it is asked if cases mix: with one draw, and one look at what comes of it."""
-    return any(not choice.way.startswith("walk") for choice in planned.plan.choices.values())
+    return any(choice.way is not Way.WALK for choice in planned.plan.choices.values())
 
 
 def new_batch(d):

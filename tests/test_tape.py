@@ -317,7 +317,7 @@ def test_many_partitions_of_the_same_parameters_share_their_routes(params, lin, 
     for _ in range(5):
         for block in hf.Partition.of(params, "param").values():
             lin.jvp(v[block.index], block)
-    assert len(lin._stretches) == len(params)
+    assert len(lin.graph._stretches) == len(params)
 
 
 def test_a_network_may_ask_which_parameters_there_are(params, x):

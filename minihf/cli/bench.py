@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from minihf.cli.words import page, positive, problem, problem_names, several
+from minihf.cli.names import problem, problem_names
+from minihf.cli.words import page, positive, several
 from minihf.experiments.machine import cores, thread_settings
 
 __all__ = ["add_bench"]

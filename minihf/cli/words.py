@@ -16,18 +16,13 @@ __all__ = [
     "add_backend",
     "figure",
     "folder",
-    "known_methods",
-    "method",
     "natural",
     "page",
     "parameter",
     "positive",
-    "problem",
-    "problem_names",
     "profile",
+    "refusing",
     "several",
-    "task",
-    "task_summaries",
 ]
 
 
@@ -79,38 +74,6 @@ def several(what: str, read: Callable[[str], Any]) -> Callable[[str], list[Any]]
 
 
 @refusing
-def method(text: str) -> str:
-    """Read a method, with settings or without."""
-    from minihf.experiments.methods import METHODS
-    from minihf.experiments.variants import variant
-
-    variant(METHODS, text)
-    return text
-
-
-def known_methods() -> list[str]:
-    """Return the names of the methods."""
-    from minihf.experiments.methods import METHODS
-
-    return list(METHODS)
-
-
-def task_summaries() -> dict[str, str]:
-    """Return a line on each task, by name."""
-    from minihf.experiments.tasks import TASKS
-
-    return {name: task.summary for name, task in TASKS.items()}
-
-
-@refusing
-def task(text: str) -> str:
-    """Read the name of a task."""
-    from minihf.experiments.variants import one_of
-
-    return one_of(task_summaries(), "task", text)
-
-
-@refusing
 def figure(text: str) -> Path:
     """Read where a figure can be written."""
     from minihf.experiments.figures import must_be_drawable
@@ -142,21 +105,6 @@ def page(text: str) -> Path:
             f"cannot write {text!r}: no writable folder {str(path.parent)!r}"
         ) from None
     return path
-
-
-def problem_names() -> list[str]:
-    """Return the names of the benchmark's problems."""
-    from minihf.experiments.bench import PROBLEMS
-
-    return [problem.name for problem in PROBLEMS]
-
-
-@refusing
-def problem(text: str) -> str:
-    """Read the name of a problem of the benchmark."""
-    from minihf.experiments.variants import one_of
-
-    return one_of(problem_names(), "problem", text)
 
 
 @refusing

@@ -1,7 +1,8 @@
 """The network case by case: unit vectors in every case, and gradients that are not summed.
 
 Where a case's output depends on its own input alone, one walk back does for all cases at once what
-N walks would do one by one. That is taken for granted here.
+N walks would do one by one. Whoever takes that for granted asks `misses`: a tangent drawn at random
+must be taken to where a walk takes it.
 
 Called by `minihf.curvature.jacobian` and `minihf.curvature.cuts`.
 """
@@ -9,17 +10,20 @@ Called by `minihf.curvature.jacobian` and `minihf.curvature.cuts`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from minihf.backend import Array, array_module, gemm
+import numpy as np
+
+from minihf.backend import Array, array_module, asarray, floats, gemm
+from minihf.graph import Use
 from minihf.op import Op
 from minihf.partition import Block, Piece
 from minihf.recording import Node
-from minihf.tape import Linearization, Use
+from minihf.tape import Linearization
 
-__all__ = ["GradientsByCase", "unit_cotangents", "unit_vectors", "uses_of"]
+__all__ = ["GradientsByCase", "misses", "unit_cotangents", "unit_vectors", "uses_of"]
 
 
 def unit_cotangents(lin: Linearization) -> Iterator[Array]:
@@ -89,12 +93,39 @@ def uses_of(lin: Linearization, block: Block) -> list[Use] | None:
     Or by one whose output has not a row for each case.
     """
     uses = [
-        use for use in lin.uses()
+        use for use in lin.graph.uses()
         if not set(block.names).isdisjoint((*use.weights, use.bias))
         and use.node.shape[0] == len(lin.output)
     ]  # fmt: skip
     found = Counter(name for use in uses for name in (*use.weights, use.bias))
-    return uses if all(found[name] == lin.count_uses(name) for name in block.names) else None
+    return uses if all(found[name] == lin.graph.count_uses(name) for name in block.names) else None
+
+
+def misses(
+    ways: Mapping[Block, Callable[[Array], Array]],
+    walk: Callable[[Array, Block], Array],
+    lin: Linearization,
+) -> list[Block]:
+    """Return the blocks whose short way does not lead where the walk leads, a random tangent says.
+
+    The difference may be rounding: the square root of the dtype's precision. A device is waited for
+    once.
+    """
+    if not ways:
+        return []
+    v = asarray(np.random.default_rng(0).standard_normal(lin.params.size), lin.params.dtype)
+    xp, limit = array_module(v), float(np.finfo(v.dtype).eps)
+    sums = []
+    for block, way in ways.items():
+        right = walk(v[block.index], block)
+        error = way(v[block.index]) - right
+        sums += [xp.vdot(error, error), xp.vdot(right, right)]
+    squares = floats(*sums)
+    return [
+        block
+        for block, error, right in zip(ways, squares[::2], squares[1::2], strict=True)
+        if not error <= limit * right
+    ]
 
 
 def _activations(node: Node) -> Array | None:

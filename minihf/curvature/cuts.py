@@ -10,8 +10,8 @@ matrix (K, w) for each case: K outputs by w units. Once that is formed the walk 
     Cut, ByUnits        B' Q B v             Q_n = J_h' H_L J_h (w, w): one forward for each unit
     Rows                J' H_L J v           J_n = J_b (K, m): no walk is left at all
 
-That is so where a case's output depends on its own h alone. `misses` tells by a tangent drawn at
-random, which a short way must take to where the walk takes it.
+That is so where a case's output depends on its own h alone. `minihf.curvature.by_case.misses` tells
+whether it is.
 
 Called by `minihf.curvature.plan`, which chooses.
 """
@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
 
-import numpy as np
-
-from minihf.backend import Array, array_module, asarray, floats, gemm
+from minihf.backend import Array, array_module, gemm
 from minihf.curvature.by_case import GradientsByCase, unit_cotangents, unit_vectors
 from minihf.partition import Block
 from minihf.recording import Node
@@ -38,7 +36,6 @@ __all__ = [
     "Rows",
     "factors_by_outputs",
     "middle_by_units",
-    "misses",
 ]
 
 LossHessian: TypeAlias = Callable[[Array], Array]
@@ -108,9 +105,9 @@ def middle_by_units(lin: Linearization, H_L: LossHessian, boundary: Node) -> Arr
     """Return Q_n = J_h' H_L J_h (N, w, w): one tangent forward for each of the w units of h."""
     N, w, K = len(lin.output), prod(boundary.shape[1:]), prod(lin.output.shape[1:])
     J = array_module(lin.output).zeros((N, w, K), dtype=lin.output.dtype)
-    HJ, way = J.copy(), lin.after(boundary)
+    HJ, way = J.copy(), lin.graph.after(boundary)
     for j, Rh in enumerate(unit_vectors(lin, boundary.shape)):
-        Rz = way.push({boundary.output: Rh})[lin.end]
+        Rz = way.push({boundary.output: Rh})[lin.graph.end]
         J[:, j], HJ[:, j] = Rz.reshape(N, K), H_L(Rz).reshape(N, K)
     return gemm(J, HJ.swapaxes(1, 2))
 
@@ -138,30 +135,3 @@ def factors_by_outputs(
         for block, of_block in gradients.items():
             J[block][:, k] = of_block(kept)
     return F, {block: rows.reshape(N * K, -1) for block, rows in J.items()}
-
-
-def misses(
-    ways: Mapping[Block, Callable[[Array], Array]],
-    walk: Callable[[Array, Block], Array],
-    lin: Linearization,
-) -> list[Block]:
-    """Return the blocks whose short way does not lead where the walk leads, a random tangent says.
-
-    The difference may be rounding: the square root of the dtype's precision. A device is waited for
-    once.
-    """
-    if not ways:
-        return []
-    v = asarray(np.random.default_rng(0).standard_normal(lin.params.size), lin.params.dtype)
-    xp, limit = array_module(v), float(np.finfo(v.dtype).eps)
-    sums = []
-    for block, way in ways.items():
-        right = walk(v[block.index], block)
-        error = way(v[block.index]) - right
-        sums += [xp.vdot(error, error), xp.vdot(right, right)]
-    squares = floats(*sums)
-    return [
-        block
-        for block, error, right in zip(ways, squares[::2], squares[1::2], strict=True)
-        if not error <= limit * right
-    ]

@@ -91,7 +91,7 @@ def layers_of(lin: Linearization) -> list[DenseLayer]:
     [('0.W', (5, 3)), ('2.W', (5, 2))]
     """
     layers: list[DenseLayer] = []
-    for node, names in lin.nodes():
+    for node, names in lin.graph.nodes():
         problem = _problem(lin, node, names)
         if problem:
             raise ValueError(
@@ -136,7 +136,7 @@ def _problem(lin: Linearization, node: Node, names: Sequence[str | None]) -> str
         return "has weights that are no parameters themselves"
     if node.residuals[0].ndim != 2:
         return "uses its weights at several positions of a case"
-    shared = [name for name in names if name is not None and lin.count_uses(name) > 1]
+    shared = [name for name in names if name is not None and lin.graph.count_uses(name) > 1]
     return f"shares {shared[0]!r} with another use" if shared else ""
 
 

@@ -119,11 +119,11 @@ class KroneckerFactors:
         stacks: dict[str, Stack] = {}
         A: dict[str, Array] = {}
         S: dict[str, Array] = {}
-        seen = {name for name in lin.params.names if not lin.count_uses(name)}
+        seen = {name for name in lin.params.names if not lin.graph.count_uses(name)}
         for weights, uses in uses_of_weights(lin, loss.sample(lin.output, rng, y)).items():
             bias = uses[0].bias
             shared = any(use.bias != bias for use in uses)
-            if bias is not None and (shared or lin.count_uses(bias) != len(uses)):
+            if bias is not None and (shared or lin.graph.count_uses(bias) != len(uses)):
                 bias = None
             n_rows = sum(use.s.shape[0] * use.s.shape[1] for use in uses)
             split, join = uses[0].split, uses[0].join
@@ -240,7 +240,7 @@ def uses_of_weights(lin: Linearization, u: Array) -> dict[tuple[str, ...], list[
     return {
         weights: uses
         for weights, uses in groups.items()
-        if all(lin.count_uses(name) == len(uses) for name in weights)
+        if all(lin.graph.count_uses(name) == len(uses) for name in weights)
     }
 
 

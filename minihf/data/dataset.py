@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Dataset", "from_grey_levels"]
+__all__ = ["Dataset", "first", "from_grey_levels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +27,16 @@ class Dataset:
     name : str
         The name it was loaded by.
     x_train, x_test : float32 array, shape (N, D)
-        One image per row, row by row from the top, values in [0, 1]; or sequences (N, T, D).
+        One image per row, row by row from the top, values in [0, 1]; images of several channels,
+        or from a user's file, (N, C, H, W); or sequences (N, T, D).
     y_train, y_test : int64 array, shape (N,), or None
         Class labels from 0; None if the data have none. After `autoencoding`: the images.
     source : str
         One line for reports: which file, whole or which part of it, and its licence.
     image_shape : tuple of int
         Height and width, of product D; of a sequence, T and D.
+    subset : bool
+        Whether it is a part of a larger set, whose results it must not be taken for.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class Dataset:
     y_test: NDArray[np.generic] | None = field(repr=False)
     source: str
     image_shape: tuple[int, int]
+    subset: bool = False
 
     def autoencoding(self) -> Dataset:
         """Return the same images as their own targets, without a copy.
@@ -64,6 +68,27 @@ class Dataset:
         return replace(self, y_train=self.x_train, y_test=self.x_test)
 
 
+def first(data: Dataset, cases: int) -> Dataset:
+    """Return the first so many cases of the training and of the test data; `source` says so.
+
+    Examples
+    --------
+    >>> from minihf.data import load
+    >>> few = first(load("digits"), 50)
+    >>> len(few.x_train), len(few.y_test), few.source[-28:]
+    (50, 50, 'the first 50 of each of them')
+    """
+    kept = replace(
+        data,
+        x_train=data.x_train[:cases],
+        y_train=None if data.y_train is None else data.y_train[:cases],
+        x_test=data.x_test[:cases],
+        y_test=None if data.y_test is None else data.y_test[:cases],
+        source=f"{data.source}; the first {cases:,} of each of them",
+    )
+    return kept.autoencoding() if data.y_train is data.x_train else kept
+
+
 def from_grey_levels(
     name: str,
     levels: Mapping[str, NDArray[np.uint8]],
@@ -71,16 +96,17 @@ def from_grey_levels(
     white: int,
     source: str,
     image_shape: tuple[int, int],
+    subset: bool = False,
 ) -> Dataset:
     """Make a `Dataset` of images in whole grey levels.
 
     Parameters
     ----------
-    name, source, image_shape
+    name, source, image_shape, subset
         As in `Dataset`.
-    levels : mapping of str to uint8 array
-        ``x_train`` and ``x_test``, shape (N, D), and, if there are labels, ``y_train`` and
-        ``y_test``, shape (N,).
+    levels : mapping of str to array
+        ``x_train`` and ``x_test``, uint8 (N, D) or (N, C, H, W), and, if there are labels,
+        ``y_train`` and ``y_test``, integers (N,).
     white : int
         The level that becomes 1.0.
 
@@ -106,6 +132,7 @@ def from_grey_levels(
         y_test=_labels(levels.get("y_test")),
         source=source,
         image_shape=image_shape,
+        subset=subset,
     )
 
 

@@ -83,6 +83,7 @@ def mnist_5k() -> Dataset:
         source="MNIST (LeCun, Cortes and Burges): subset, the first 5,000 of 60,000 training "
         "and the first 1,000 of 10,000 test images; CC BY-SA 3.0",
         image_shape=(28, 28),
+        subset=True,
     )
 
 

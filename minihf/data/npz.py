@@ -1,21 +1,25 @@
 """Image sets from a user's npz file: x_train, y_train, x_test, y_test; images in grey levels.
 
-Called by the experiments, for data that no package ships.
+Called by `minihf.data.images`, for data that no package ships.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo, is_zipfile
 
 import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
-from minihf.data.dataset import Dataset, from_grey_levels
+from minihf.data.dataset import Dataset
+from minihf.data.given import dataset_of
+from minihf.data.streams import Bounded, exactly, in_one_line
 
-__all__ = ["read_npz"]
+__all__ = ["read_npz", "read_npz_arrays"]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -55,65 +59,53 @@ def read_npz(path: str | Path, name: str, classes: int | None = None) -> Dataset
     (4, 1, 28, 28)
     """
     path = Path(path)
-    arrays = _read(path)
-    for part in ("train", "test"):
-        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if x.ndim == 3:
-            arrays[f"x_{part}"] = x = x[:, None]                       # one channel
-        if x.dtype != np.uint8 or x.ndim != 4 or y.shape != x.shape[:1] or y.dtype.kind not in "iu":
-            raise ValueError(
-                f"{str(path)!r}: x_{part} is {x.dtype} {x.shape}, y_{part} {y.dtype} {y.shape}; "
-                "expected uint8 images (N, C, H, W) or (N, H, W), and integer labels (N,)"
-            )
-        if x.size == 0:
-            raise ValueError(f"{str(path)!r}: x_{part} is empty, {x.shape}; expected images")
-    train, test = arrays["x_train"].shape[1:], arrays["x_test"].shape[1:]
-    if train != test:
-        raise ValueError(
-            f"{str(path)!r}: x_train has images of {train} channels, rows and columns, x_test of "
-            f"{test}; expected the same"
-        )
-    highest = int(arrays["y_train"].max()) if classes is None else classes - 1
-    for part in ("y_train", "y_test"):
-        for label in (int(arrays[part].min()), int(arrays[part].max())):
-            if not 0 <= label <= highest:
-                raise ValueError(
-                    f"{str(path)!r}: {part} has a label {label}; expected 0 to {highest}"
-                    + ("" if classes else ", the labels of y_train")
-                )
-    n_train, n_test = len(arrays["x_train"]), len(arrays["x_test"])
-    return from_grey_levels(
-        name,
-        arrays,
-        white=255,
-        source=f"{path.name}: {n_train:,} training and {n_test:,} test images, as given",
-        image_shape=(train[1], train[2]),
-    )
+    return dataset_of(path, read_npz_arrays(path), name, classes)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the four arrays."""
+def read_npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the four arrays of a file, as they are.
+
+    Raises
+    ------
+    ValueError
+        If it is no npz file, or has not all of them.
+    """
+    with in_one_line(path, "npz file of images"):
+        try:
+            with path.open("rb") as stream:
+                if not is_zipfile(stream):
+                    raise ValueError("it is not what numpy.savez writes, or not all of it")
+                with ZipFile(stream) as archive:
+                    members = _members(archive)
+                    return {key: _array(archive, members[key], key, path) for key in ARRAYS}
+        except BadZipFile as error:
+            raise ValueError(str(error)) from None
+
+
+def _members(archive: ZipFile) -> dict[str, ZipInfo]:
+    members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+    missing = [key for key in ARRAYS if key not in members]
+    if missing:
+        raise ValueError(f"it has no array {', '.join(missing)}")
+    return members
+
+
+def _array(archive: ZipFile, member: ZipInfo, key: str, path: Path) -> NDArray[Any]:
+    """Read an array of numbers; its header is believed only as far as there are bytes."""
     try:
-        with path.open("rb") as stream:
-            if not is_zipfile(stream):
-                raise ValueError("it is not what numpy.savez writes, or not all of it")
-            stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                missing = [key for key in ARRAYS if key not in file]
-                if missing:
-                    raise ValueError(f"it has no array {', '.join(missing)}")
-                return {key: _array(file, key) for key in ARRAYS}
-    except OSError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (ValueError, BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is no npz file of images: {error}") from None
-
-
-def _array(file: Mapping[str, Any], key: str) -> Any:
-    try:
-        array = file[key]
-    except (ValueError, EOFError, BadZipFile, zlib.error):    # Python objects, or a damaged one
+        if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise ValueError
+        with archive.open(member) as file:
+            stream = Bounded(file, path)
+            if npy.read_magic(stream) != (1, 0):
+                raise ValueError
+            shape, columns_first, dtype = npy.read_array_header_1_0(stream)
+            if dtype.hasobject:
+                raise ValueError
+            content = exactly(stream, prod(shape) * dtype.itemsize)
+            if stream.read(1):                         # at the end the zip's checksum is compared
+                raise ValueError
+        array = np.frombuffer(content, dtype)
+        return array.reshape(shape[::-1]).T if columns_first else array.reshape(shape)
+    except (ValueError, EOFError, BadZipFile, RuntimeError, zlib.error):
         raise ValueError(f"its {key} is no array of numbers, or damaged") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"its {key} is no array")
-    return array

@@ -7,10 +7,8 @@ MNIST. A race of one seed that leaves no folder. Called by ``minihf demo``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.networks import autoencoder
 from minihf.experiments.race import LOOKS
 from minihf.experiments.summary import Runs
 from minihf.experiments.tasks import TASKS
@@ -19,9 +17,7 @@ from minihf.experiments.variants import variant
 __all__ = ["METHODS", "TASK", "demo"]
 
 METHODS = ("adam", "martens2010", "zhang2017", "minihf")
-TASK = replace(
-    TASKS["autoencoder-mnist"], network=lambda digits: autoencoder(784, 200, 100, 30)
-)
+TASK = TASKS["autoencoder-mnist-small"]
 
 
 def demo(

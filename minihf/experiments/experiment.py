@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.backend import asarray
-from minihf.data import Dataset
+from minihf.data import Dataset, first
 from minihf.experiments.methods import Method
 from minihf.experiments.tasks import Task
 from minihf.layers import Layer
@@ -42,9 +42,16 @@ class Experiment:
     net: Layer
 
     @classmethod
-    def of(cls, task: Task, data_path: Path | None = None) -> Experiment:
-        """Load the data, the embedded ones or a file's, and build the network for them."""
+    def of(
+        cls, task: Task, data_path: Path | None = None, cases: int | None = None
+    ) -> Experiment:
+        """Load the data, the embedded ones or a file's, and build the network for them.
+
+        With `cases` only the first so many are kept, of the training and of the test data.
+        """
         data = task.load(data_path)
+        if cases is not None:
+            data = first(data, cases)
         return cls(task, data, task.network(data))
 
     @property

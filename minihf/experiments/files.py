@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all, and the folders that they appear in.
+"""Folders: made, numbered, held by one process; and what files in them are called.
 
-Called by whatever an experiment leaves behind: logs, tables, figures.
+Files themselves appear whole or not at all (`minihf.train.files`). Called by whatever an experiment
+leaves behind: runs, tables, figures.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryFile
+
+from minihf.train.files import aside, sweep, whole, write_text
 
 if sys.platform != "win32":
     import fcntl
@@ -24,9 +26,11 @@ __all__ = [
     "aside",
     "file_name",
     "folder",
+    "is_held",
+    "last_folder",
     "must_be_writable",
+    "new_folder",
     "sweep",
-    "unused",
     "whole",
     "write_text",
 ]
@@ -84,6 +88,49 @@ def folder(path: Path) -> Iterator[None]:
                 place.rmdir()
 
 
+def new_folder(path: Path) -> Path:
+    """Make the first of PATH, PATH-2, PATH-3 and so on that is not there, and return it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, one line that names it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> [new_folder(path).name for _ in range(2)]
+    ['digits-adam,lr=0.1-0', 'digits-adam,lr=0.1-0-2']
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            name = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            with suppress(FileExistsError):
+                name.mkdir()
+                return name
+    except OSError as error:
+        raise OSError(f"cannot write into {str(path.parent)!r}: {error.strerror}") from None
+    raise AssertionError("whole numbers have no end")
+
+
+def last_folder(path: Path) -> Path:
+    """Return the one that `new_folder` made last; the first, if there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> made = [new_folder(path) for _ in range(3)]
+    >>> last_folder(path) == made[-1]
+    True
+    """
+    ends = (other.name.removeprefix(f"{path.name}-") for other in path.parent.glob("*-*"))
+    number = max((int(end) for end in ends if end.isdecimal()), default=1)
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")
+
+
 def must_be_writable(path: Path) -> None:
     """Raise the system's OSError if no file can be made in a folder: rights alone do not tell."""
     with TemporaryFile(dir=path):
@@ -91,8 +138,10 @@ def must_be_writable(path: Path) -> None:
 
 
 @contextmanager
-def alone_in(path: Path) -> Iterator[None]:
+def alone_in(path: Path, what: str = "race") -> Iterator[None]:
     """Hold a folder for oneself; the system lets go of it when the process ends, in any way.
+
+    `what` is done in it, in the words of the refusal.
 
     On Windows, which has no ``flock``, nothing is held.
 
@@ -112,7 +161,7 @@ def alone_in(path: Path) -> Iterator[None]:
             taken = True
         if taken:
             raise RuntimeError(
-                f"another race is running in {str(path)!r}; wait for its end, or take another "
+                f"another {what} is running in {str(path)!r}; wait for its end, or take another "
                 "folder (--out)"
             )
         try:
@@ -121,78 +170,25 @@ def alone_in(path: Path) -> Iterator[None]:
             (path / LOCK).unlink(missing_ok=True)
 
 
+def is_held(path: Path) -> bool | None:
+    """Tell whether a process holds a folder by `alone_in`; None where that cannot be known."""
+    if sys.platform == "win32":
+        return None
+    try:
+        with (path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:                                      # not ours to open
+        return None
+    return False
+
+
 def _is_gone(path: Path, descriptor: int) -> bool:
     """Tell whether a file that was opened is not the one under that name any more."""
     try:
         return not os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return True
-
-
-# Files ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` that is nobody else's; at the end nothing is left under it."""
-    part = path.with_name(f".{path.stem}.{token_hex(4)}.part{path.suffix}")
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is there at the end is put in place.
-
-    Where the block is left by an exception, nothing is put in place and nothing remains.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with whole(path) as part:
-    ...     _ = part.write_text("complete")
-    >>> path.read_text(), [file.name for file in path.parent.iterdir()]
-    ('complete', ['a.txt'])
-    """
-    with aside(path) as part:
-        yield part
-        os.replace(part, path)
-
-
-def sweep(path: Path) -> None:
-    """Remove what processes that were killed have left beside `path`. Nobody may be writing it."""
-    for part in path.parent.glob(f".{path.stem}.{'[0-9a-f]' * 8}.part{path.suffix}"):
-        part.unlink(missing_ok=True)
-
-
-def unused(stem: Path, ending: str, *others: str) -> Path:
-    """Return the first of STEM, STEM-2, STEM-3 and so on that no file has, of any of the endings.
-
-    It is taken: an empty file is there, of the first ending.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> stem = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
-    >>> [unused(stem, ".jsonl", ".png").name for _ in range(2)]
-    ['digits-adam,lr=0.1-0', 'digits-adam,lr=0.1-0-2']
-    """
-    for number in count(1):
-        name = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
-        if any(Path(f"{name}{other}").exists() for other in others):
-            continue
-        try:
-            Path(f"{name}{ending}").touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        return name
-    raise AssertionError("whole numbers have no end")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")

@@ -3,9 +3,10 @@
     for each seed:  for each method:  train, from the seed's parameters, for the same budget
 
 All methods take their turn with a seed before the next one begins, so that a machine that slows
-down hits them alike. A run's log is put in place when the run is finished: what is there is
-complete, and a race that was interrupted goes on with what is missing. Two races do not run in one
-folder at the same time. Called by ``minihf race``.
+down hits them alike. Each run has a folder of its own in the race's. A run is complete when its log
+says why it ended, and a race that was interrupted goes on with what is missing: with the run that
+was under way from its checkpoint. Two races do not run in one folder at the same time. Called by
+``minihf race``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from typing import Any
 from minihf.experiments.conditions import conditions_of, described, joined, keep
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import alone_in, file_name, folder, sweep, whole, write_text
+from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
 from minihf.experiments.refusals import must_suit
+from minihf.experiments.run_folder import LOG, carry_out, plan
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
 
-__all__ = ["LOOKS", "log_of", "race"]
+__all__ = ["LOOKS", "RECORD", "race", "run_folder"]
 
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
@@ -42,7 +44,11 @@ def race(
     out: Path,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
+    scale: str | None = None,
+    looks: int = LOOKS,
     target: float | None = None,
+    command: str = "",
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Runs:
@@ -57,12 +63,20 @@ def race(
     budget : mapping
         ``{"seconds": S}`` or ``{"updates": N}``, for each run.
     out : path
-        A folder, made if it is not there: race.json, the conditions; METHOD-SEED.jsonl, a log for
-        each run; table.md, race.png and race.svg, of the methods and seeds of this call.
+        A folder, made if it is not there: race.json, the conditions; METHOD-SEED, a folder for each
+        run; table.md, race.png and race.svg, of the methods and seeds of this call.
     data_path : path, optional
         As the task takes it.
+    cases : int, optional
+        Of training and test data, the first so many.
+    scale : str, optional
+        The name of the scale that the task was set to.
+    looks : int
+        How often a run is looked at.
     target : float, optional
         As `table` takes it.
+    command : str
+        The command line, which the runs' folders keep.
 
     Returns
     -------
@@ -71,27 +85,29 @@ def race(
     Raises
     ------
     ValueError
-        Before anything is trained or written: if `out` has a race under other conditions or a log
-        that cannot be read, a method cannot treat the network, or the data do not fit the task.
+        Before anything is trained or written: if `out` has a race under other conditions, or of a
+        minihf that had no folders for runs, or a log that cannot be read, a method cannot treat the
+        network, or the data do not fit the task.
     OSError
         Likewise, if `out` cannot be made or written into.
     RuntimeError
         Likewise, if another race is running in it.
     KeyboardInterrupt
-        If it was interrupted. Complete runs are kept, and the same call goes on.
+        If it was interrupted. What is there is kept, and the same call goes on.
     """
     task = TASKS[task_name]
     methods = {word: variant(task.methods, word) for word in words}
     turns = [(word, seed) for seed in seeds for word in words]
     with folder(out), alone_in(out):
-        experiment = Experiment.of(task, data_path)
+        _must_have_folders(out)
+        experiment = Experiment.of(task, data_path, cases)
         common = conditions_of(experiment, task_name, budget)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
-        missing = [turn for turn in turns if not is_complete(log_of(out, *turn))]
+        missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]
         if missing != turns and not (out / RECORD).exists():
             raise ValueError(
-                f"{str(out)!r} has logs, but no {RECORD} that says under which conditions they "
+                f"{str(out)!r} has runs, but no {RECORD} that says under which conditions they "
                 "were made; take another folder"
             )
         done = len(turns) - len(missing)
@@ -103,8 +119,15 @@ def race(
 
         keep(out / RECORD, held)
         for word, seed in missing:
-            _run(experiment, word, methods[word], budget, seed, out, progress)
-        runs = {word: {seed: read_log(log_of(out, word, seed)) for seed in seeds} for word in words}
+            planned = plan(
+                experiment, common, word, budget, seed,
+                data_path=data_path, cases=cases, scale=scale, command=command,
+            )  # fmt: skip
+            _run(experiment, planned, run_folder(out, word, seed), looks, progress)
+        runs = {
+            word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}
+            for word in words
+        }
         text = table(runs, target, first_order(task.methods, words))
         write_text(out / "table.md", _page(experiment, common, seeds, text))
         figure = draw_race(runs, f"{task_name}: {task.summary}", task.metric_name, AXES)
@@ -113,9 +136,18 @@ def race(
     return runs
 
 
-def log_of(out: Path, word: str, seed: int) -> Path:
-    """Return where the log of a run lies."""
-    return out / f"{file_name(word)}-{seed}.jsonl"
+def run_folder(out: Path, word: str, seed: int) -> Path:
+    """Return where a race keeps a run."""
+    return out / f"{file_name(word)}-{seed}"
+
+
+def _must_have_folders(out: Path) -> None:
+    old = next(out.glob("*.jsonl"), None)
+    if old is not None:
+        raise ValueError(
+            f"{str(old)!r} is a log of an older minihf, which kept no folders for its runs; take "
+            "another folder"
+        )
 
 
 def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
@@ -127,23 +159,15 @@ def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
 
 
 def _run(
-    experiment: Experiment,
-    word: str,
-    method: Method,
-    budget: Mapping[str, Any],
-    seed: int,
-    out: Path,
-    progress: bool,
+    experiment: Experiment, planned: Mapping[str, Any], place: Path, looks: int, progress: bool
 ) -> None:
-    log = log_of(out, word, seed)
-    sweep(log)
-    with whole(log) as part:
-        history = experiment.train(
-            method, budget, seed,
-            looks=LOOKS, log=part, progress=progress, name=f"{word}, seed {seed}",
-        )  # fmt: skip
-        if history.ended == "interrupted":
-            raise KeyboardInterrupt
+    place.mkdir(exist_ok=True)
+    name = f"{planned['method']}, seed {planned['seed']}"
+    history = carry_out(
+        place, experiment, planned, resume=True, looks=looks, progress=progress, name=name
+    )
+    if history.ended == "interrupted":
+        raise KeyboardInterrupt
 
 
 def _page(

@@ -17,7 +17,18 @@ import numpy as np
 
 from minihf.train import History
 
-__all__ = ["Curve", "Runs", "Spread", "curve", "ends", "final", "seconds_to", "target_of"]
+__all__ = [
+    "Curve",
+    "Runs",
+    "Spread",
+    "curve",
+    "ends",
+    "final",
+    "held_at",
+    "seconds_to",
+    "short",
+    "target_of",
+]
 
 Runs: TypeAlias = Mapping[str, Mapping[int, History]]
 """Runs by method and by seed."""
@@ -42,6 +53,24 @@ class Spread:
         """Take them of numbers, of which None and NaN count as infinite."""
         numbers = [_number(value) for value in values]
         return cls(median(numbers), min(numbers), max(numbers))
+
+    def words(self, infinite: str = "inf") -> str:
+        """Return them as a table has them.
+
+        Examples
+        --------
+        >>> Spread(1234.5, 0.03, 1e6).words(), Spread(2.0, 2.0, 2.0).words()
+        ('1,234 (0.03 to 1,000,000)', '2')
+        """
+        middle, low, high = (short(n, infinite) for n in (self.median, self.low, self.high))
+        return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def short(value: float, infinite: str = "inf") -> str:
+    """Return a number with three digits, or as a whole one."""
+    if not math.isfinite(value):
+        return infinite
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _number(value: Any) -> float:
@@ -104,6 +133,11 @@ def curve(runs: Mapping[int, History], x: str, y: str) -> Curve:
     grid = np.array(sorted({at for h in runs.values() for at in h.column(x) if at <= end}))
     values = np.stack([_held(history, x, y, grid) for history in runs.values()])
     return Curve(grid, np.median(values, axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def held_at(history: History, x: str, y: str, at: float) -> float:
+    """Return a run's value at one x: that of its last record at or before it."""
+    return float(_held(history, x, y, np.array([at]))[0])
 
 
 def _held(history: History, x: str, y: str, grid: np.ndarray) -> np.ndarray:

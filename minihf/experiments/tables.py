@@ -5,13 +5,12 @@ Called by ``minihf demo``, ``minihf run`` and ``minihf race``, and by the report
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, Spread, ends, final, seconds_to, target_of
+from minihf.experiments.summary import Runs, ends, final, seconds_to, short, target_of
 from minihf.train import History
 
-__all__ = ["markdown", "notes", "rows", "short", "table"]
+__all__ = ["markdown", "notes", "rows", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
 PRODUCTS = (
@@ -43,8 +42,8 @@ def rows(runs: Runs, target: float | None) -> list[list[str]]:
     heads += [] if target is None else [f"seconds to {short(target)}"]
     found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
-        row = [name, *(_with_range(final(seeds, part)) for part in ("train", "test"))]
-        row += [] if target is None else [_with_range(seconds_to(seeds, target), "–")]
+        row = [name, *(final(seeds, part).words() for part in ("train", "test"))]
+        row += [] if target is None else [seconds_to(seeds, target).words("–")]
         found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
     return found
 
@@ -101,23 +100,3 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
     rule = "|:" + "-" * (widths[0] + 1) + "|" + "".join("-" * (w + 1) + ":|" for w in widths[1:])
     return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
-
-
-def _with_range(spread: Spread, infinite: str = "inf") -> str:
-    middle, low, high = (
-        short(value, infinite) for value in (spread.median, spread.low, spread.high)
-    )
-    return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def short(value: float, infinite: str = "inf") -> str:
-    """Return a number with three digits, or all that stand before the point.
-
-    Examples
-    --------
-    >>> short(1234.5), short(0.012345), short(math.inf, "–")
-    ('1,234', '0.0123', '–')
-    """
-    if not math.isfinite(value):
-        return infinite
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -272,13 +272,13 @@ def mean_squares(lin: Linearization, u: Array) -> Params:
     xp = array_module(lin.params.vector)
     squares = lin.params.with_vector(xp.ones_like(lin.params.vector))
     uses = lin.factors(u)
-    seen = [name for name in lin.params.names if not lin.count_uses(name)]
+    seen = [name for name in lin.params.names if not lin.graph.count_uses(name)]
     for name in seen:
         squares[name] = 0
     for weights in dict.fromkeys(use.weights for use in uses):
         group = [use for use in uses if use.weights == weights]
         by_case = all(len(use.a) == N for use in group)
-        if by_case and all(lin.count_uses(name) == len(group) for name in weights):
+        if by_case and all(lin.graph.count_uses(name) == len(group) for name in weights):
             a = xp.concatenate([use.a for use in group], axis=1)               # (N, P, D)
             s = xp.concatenate([use.s for use in group], axis=1)               # (N, P, M)
             for name, part in zip(weights, group[0].split(_squared_products(a, s)), strict=True):
@@ -286,7 +286,7 @@ def mean_squares(lin: Linearization, u: Array) -> Params:
             seen += weights
     for bias in dict.fromkeys(use.bias for use in uses if use.bias is not None):
         group = [use for use in uses if use.bias == bias]
-        if lin.count_uses(bias) == len(group) and all(len(use.s) == N for use in group):
+        if lin.graph.count_uses(bias) == len(group) and all(len(use.s) == N for use in group):
             per_case = sum(use.s.sum(axis=1) for use in group)                 # (N, M)
             squares[bias] = (per_case * per_case).sum(axis=0) / N
             seen.append(bias)

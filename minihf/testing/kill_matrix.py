@@ -23,6 +23,7 @@ import numpy as np
 from minihf.backend import Array
 from minihf.testing.builtin import Row
 from minihf.testing.cases import plan
+from minihf.testing.checks.factors import FACTORS
 from minihf.testing.checks.op_case import OpCase, an_op
 from minihf.testing.checks.targets import draw_targets
 from minihf.testing.derivatives import central_difference_jvp
@@ -96,7 +97,7 @@ def kill_matrix(bugs: Sequence[Bug] = BUGS) -> KillMatrix:
         except CheckFailure as failure:
             ladder, hit = [*failure.passed, failure.rung], {failure.rung}
         rungs += [name for name in ladder if name not in rungs]
-        row = bug.row
+        row = None if bug.rung == FACTORS.name else bug.row
         if bug.on == "loss" and bug.rung == "complex step":
             row = as_row(bug.planted)
         asked.append(row is not None)

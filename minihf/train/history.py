@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minihf.params import Params
+from minihf.train.files import write_text
 
-__all__ = ["History", "log_file"]
+__all__ = ["History", "as_line", "log_file"]
 
 
 @dataclass
@@ -26,10 +27,10 @@ class History:
     Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
     ``products`` (of the solvers, with the curvature), ``data_passes`` (cases of the gradients over
     the training set's size), ``train`` and ``test`` (the metric; None without test data), and of
-    the last update ``objective``, ``lam``, ``rho``, ``iterations`` and ``problem``, and of the
-    updates so far how many were ``rejected`` and in how many the objective ``rose``. The last
-    record says why the run ``ended``; the others have an empty line there, so that a log tells
-    whether it is whole.
+    the last update ``objective``, ``lam``, ``rho``, ``iterations``, ``problem`` and ``blocks``, the
+    `BlockReport` of each as a dict, and of the updates so far how many were ``rejected`` and in how
+    many the objective ``rose``. The last record says why the run ``ended``; the others have an
+    empty line there, so that a log tells whether it is whole.
 
     Attributes
     ----------
@@ -115,32 +116,36 @@ class History:
 
 
 @contextmanager
-def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+def log_file(
+    path: str | Path | None, before: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Give a function that writes a record at once; it opens the log when it has the first.
 
-    The log's folder is made then, too, if it is not there.
+    The log then has the records `before`, and no others. Its folder is made if it is not there.
     """
     if path is None:
         yield lambda record: None
         return
+    path = Path(path)
     with ExitStack() as stack:
         file = None
 
-        def write(record: dict[str, Any]) -> None:
+        def write(record: Mapping[str, Any]) -> None:
             nonlocal file
-            if file is None:  # not before there is something to write: an old log may be there
-                try:
-                    Path(path).parent.mkdir(parents=True, exist_ok=True)
-                    file = stack.enter_context(Path(path).open("w", encoding="utf-8"))
-                except OSError as error:
-                    raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None
-            file.write(_as_line(record))
-            file.flush()
+            try:
+                if file is None:  # not before there is something to write: an old log may be there
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_text(path, "".join(map(as_line, before)))
+                    file = stack.enter_context(path.open("a", encoding="utf-8"))
+                file.write(as_line(record))
+                file.flush()
+            except OSError as error:
+                raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None
 
         yield write
 
 
-def _as_line(record: Mapping[str, Any]) -> str:
+def as_line(record: Mapping[str, Any]) -> str:
     """Return a record as one line of strict JSON: NaN and infinities become null."""
 
     def plain(value: Any) -> Any:

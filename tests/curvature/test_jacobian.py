@@ -56,7 +56,7 @@ def test_the_fewest_walks_are_taken():
     net, shape = NETWORKS["rnn"]
     lin, _ = linearized(net, shape, N=3)
     layers = hf.Partition.of(lin.params, "layer")
-    assert jacobian(lin, layers["0"])[1] == 2                  # an output of each case at a time
+    assert jacobian(lin, layers["0"])[1] == 2 + 1              # an output of each case, and a look
     one = hf.Partition.of(lin.params, SPECS["single parameters"])["0"]
     assert jacobian(lin, one)[1] == 1                          # a column
     lin, _ = linearized(net, shape, N=1)
@@ -74,9 +74,29 @@ def test_the_uses_of_a_shared_weight_add_up():
     J, walks = jacobian(
         hf.linearize(net, params, x), hf.Partition.of(params, "network")["network"]
     )
-    assert walks == 3                                          # a case's outputs, not by columns
+    assert walks == 3 + 1                                      # a case's outputs, and a look
     dense = by_complex_step(lambda theta: net(params.with_vector(theta), x), params.vector)
     assert relative_error(J, dense) <= EXACT
+
+
+@pytest.mark.parametrize("mixed", ["before", "after"])
+def test_where_cases_mix_it_is_written_down_in_another_way(mixed):
+    """A batch from which its mean is taken: each case's output depends on the others' inputs."""
+    def net(params, x):
+        h = ops.dense(x, params["W"], params["b"])
+        h = h - h.mean(axis=0) if mixed == "before" else h
+        z = ops.dense(ops.tanh(h), params["V"])
+        return z - z.mean(axis=0) if mixed == "after" else z
+
+    rng = np.random.default_rng(0)
+    shapes = {"W": (3, 4), "b": (4,), "V": (4, 2)}
+    params = hf.Params.from_dict({n: rng.standard_normal(shape) for n, shape in shapes.items()})
+    x = hf.asarray(rng.standard_normal((5, 3)))
+    lin = hf.linearize(net, params, x)
+    whole = hf.asarray(by_complex_step(lambda v: net(params.with_vector(v), x), params.vector))
+    for block in hf.Partition.of(params, "param").values():
+        J, _ = jacobian(lin, block)
+        assert relative_error(J, whole[:, block.index]) <= EXACT
 
 
 def own_function(params, x):
@@ -109,7 +129,7 @@ def test_a_block_written_down_is_the_block(loss, targets, curvature):
     for name, block in C.partition.items():
         matrix, n_products = BlockOperator(C, block).written()
         assert relative_error(matrix, C.block(name).to_dense()) <= SAME
-        assert n_products == (1 if curvature is hf.GGN else block.size)   # two walks; columns
+        assert n_products == (2 if curvature is hf.GGN else block.size)   # 2 + 1 walks; columns
         shifted, again = Shifted(C.block(name), 0.5, 0.3).written()
         assert relative_error(shifted, 0.3 * hf.to_host(matrix) + 0.5 * np.eye(block.size)) <= SAME
         assert again == n_products

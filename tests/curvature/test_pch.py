@@ -104,7 +104,7 @@ def by_hand(lin, loss, y, mode, groups):
 
     With one case in a group these are the equations (1) and (2), with all in one (3) and (4).
     """
-    x, *_ = lin.nodes()[0][0].residuals
+    x, *_ = lin.graph.nodes()[0][0].residuals
     W, b = ([hf.to_host(lin.params[f"{i}.{name}"]) for i in (0, 2, 4)] for name in "Wb")
     h, slopes, bends = [hf.to_host(x)], [], []
     for t, phi in enumerate(SLOPES):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import minihf.data
 from minihf.data import Dataset, curves, embedded, load, names
 
 FOLDER = files("minihf.data")
+HERE = ("curves", "digits", "mnist-5k", "temporal-order")       # without a network
 BUDGET = 1_500_000              # bytes of all embedded files together
 
 FIXED = {                       # name: train, test, image shape, levels per unit of intensity
@@ -44,7 +46,7 @@ def small_curves(monkeypatch, train=20, test=10):
 # What every dataset promises ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize("name", HERE)
 def test_cases_are_float32_in_the_unit_interval_and_read_only(name, monkeypatch):
     small_curves(monkeypatch)
     data = load(name)
@@ -62,7 +64,7 @@ def test_cases_are_float32_in_the_unit_interval_and_read_only(name, monkeypatch)
             x[0] = 1.0
 
 
-@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize("name", HERE)
 def test_the_source_is_one_line_that_names_the_licence_or_the_lack_of_need(name, monkeypatch):
     small_curves(monkeypatch)
     source = load(name).source
@@ -76,7 +78,7 @@ def test_a_subset_says_so():
     assert "all 1,797 images" in load("digits").source
 
 
-@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize("name", HERE)
 def test_loading_twice_gives_equal_but_separate_arrays(name, monkeypatch):
     small_curves(monkeypatch)
     one, two = load(name), load(name)
@@ -93,7 +95,7 @@ def test_a_dataset_is_frozen_and_prints_without_its_arrays():
     assert digits != load("digits")             # compared as objects: no ambiguous truth value
 
 
-@pytest.mark.parametrize("name", names)
+@pytest.mark.parametrize("name", HERE)
 def test_autoencoding_makes_the_images_their_own_targets(name, monkeypatch):
     small_curves(monkeypatch)
     data = load(name)
@@ -107,13 +109,13 @@ def test_autoencoding_makes_the_images_their_own_targets(name, monkeypatch):
 
 
 def test_names_are_sorted():
-    assert names == ("curves", "digits", "mnist-5k", "temporal-order")
+    assert names == tuple(sorted([*HERE, "cifar10", "fashion-mnist", "mnist"]))
 
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        ("mnst", " (did you mean 'mnist-5k'?)"),
+        ("mnst", " (did you mean 'mnist'?)"),
         ("MNIST-5K", " (did you mean 'mnist-5k'?)"),
         ("curve", " (did you mean 'curves'?)"),
         ("zzz", ""),
@@ -244,6 +246,7 @@ def test_importing_the_data_does_not_import_how_they_were_made():
 
 
 def test_every_public_name_exists():
-    for name in ("", ".cache", ".curves", ".dataset", ".embedded", ".make_embedded"):
+    folder = Path(minihf.data.__file__).parent
+    for name in ("", *(f".{path.stem}" for path in folder.glob("[a-z]*.py"))):
         module = importlib.import_module(minihf.data.__name__ + name)
         assert all(hasattr(module, public) for public in module.__all__)

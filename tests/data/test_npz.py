@@ -1,11 +1,12 @@
 """Images from a user's npz file: read without unpickling, or refused in one line."""
 
-from zipfile import ZipFile
+import io
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
 
-from minihf.data import read_npz
+from minihf.data import read_npz, streams
 
 SHAPES = {"x_train": (6, 3, 4, 5), "y_train": (6,), "x_test": (2, 3, 4, 5), "y_test": (2,)}
 
@@ -103,3 +104,57 @@ def test_a_file_with_a_changed_byte_is_refused(arrays, write):
     path.write_bytes(whole)
     with pytest.raises(ValueError, match="is no npz file of images: its x_train is"):
         read_npz(path, "little")
+
+
+def npy_header(shape, dtype):
+    stream = io.BytesIO()
+    description = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, description)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("member", "kind"),
+    [
+        (npy_header((2**31, 28, 28), "|u1") + b"1" * 100, ZIP_STORED),
+        (npy_header((2**31, 28, 28), "|u1") + b"1" * 100, ZIP_DEFLATED),
+        (npy_header((1,), "|V2000000000") + b"1" * 100, ZIP_STORED),
+        (npy_header((2**62, 2**62), "<f8"), ZIP_STORED),
+        (npy_header((-4,), "|u1") + b"1234", ZIP_STORED),
+        (npy_header((4,), "|u1") + b"12345", ZIP_STORED),
+        (npy_header((4,), "|V0"), ZIP_STORED),
+        (npy_header((4,), "|u1") + b"1234", ZIP_BZIP2),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"1" * 100, ZIP_STORED),
+    ],
+)
+def test_a_header_that_lies_is_refused_without_memory_for_it(member, kind, arrays, write, peak):
+    path = write({name: array for name, array in arrays.items() if name != "x_test"})
+    with ZipFile(path, "a") as file:
+        file.writestr("x_test.npy", member, kind)
+
+    def read():
+        with pytest.raises(ValueError, match="its x_test is no array of numbers, or damaged"):
+            read_npz(path, "little")
+
+    assert peak(read) < 4 * 2**20
+
+
+def test_a_bomb_is_given_up(arrays, write, peak, monkeypatch):
+    monkeypatch.setattr(streams, "LARGEST", 2**20)
+    path = write({name: array for name, array in arrays.items() if name != "x_test"})
+    with ZipFile(path, "a", ZIP_DEFLATED) as file:
+        file.writestr("x_test.npy", npy_header((2**26,), "|u1") + bytes(2**26))
+    assert path.stat().st_size < 2**18
+
+    def read():
+        with pytest.raises(ValueError, match="its x_test is no array of numbers, or damaged"):
+            read_npz(path, "little")
+
+    assert peak(read) < 5 * 2**20
+
+
+def test_arrays_may_be_packed_or_stored_columns_first(arrays, tmp_path):
+    turned = {name: np.asfortranarray(array) for name, array in arrays.items()}
+    np.savez_compressed(tmp_path / "images.npz", **turned)
+    images = read_npz(tmp_path / "images.npz", "little")
+    np.testing.assert_array_equal(images.x_train, arrays["x_train"] / np.float32(255))

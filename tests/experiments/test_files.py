@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minihf.experiments import files
-from minihf.experiments.files import alone_in, aside, file_name, folder, sweep, unused, whole
+from minihf.experiments.files import alone_in, aside, file_name, folder, new_folder, sweep, whole
 
 HOLD = """
 import sys, time
@@ -44,13 +44,18 @@ def test_a_short_word_is_readable():
 
 
 def test_a_name_that_is_taken_is_numbered(tmp_path):
-    stem = tmp_path / "digits-adam,lr=0.1-0"
-    Path(f"{stem}-2.png").touch()
-    found = [unused(stem, ".jsonl", ".png").name for _ in range(3)]
-    assert found == [f"{stem.name}", f"{stem.name}-3", f"{stem.name}-4"]
-    assert [name for name in names(tmp_path) if name.endswith("jsonl")] == sorted(
-        f"{name}.jsonl" for name in found
-    )
+    path = tmp_path / "new" / "digits-adam,lr=0.1-0"
+    path.parent.mkdir()
+    Path(f"{path}-2").touch()
+    found = [new_folder(path).name for _ in range(3)]
+    assert found == [f"{path.name}", f"{path.name}-3", f"{path.name}-4"]
+    assert names(path.parent) == sorted([*found, f"{path.name}-2"])
+
+
+def test_a_new_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"^cannot write into '.*/file': File exists$"):
+        new_folder(tmp_path / "file" / "run")
 
 
 # Files --------------------------------------------------------------------------------------
@@ -80,17 +85,17 @@ def test_what_is_interrupted_leaves_the_file_as_it_was(tmp_path):
 
 
 def test_what_a_killed_process_left_is_swept_up_and_nothing_else(tmp_path):
-    for name in ("adam-0.jsonl", "adam-10.jsonl"):
+    for name in ("run.json", "latest.npz"):
         with aside(tmp_path / name) as part:
             part.touch()
             (tmp_path / f"{part.name}.kept").touch()
         (tmp_path / f"{part.name}.kept").rename(part)
     assert len(names(tmp_path)) == 2
-    (tmp_path / "adam-0.jsonl").touch()
-    sweep(tmp_path / "adam-0.jsonl")
-    left, log = names(tmp_path)
-    assert left.startswith(".adam-10.")
-    assert log == "adam-0.jsonl"
+    others = [".lock", ".run.part.json", "latest.npz", "run.json"]
+    for name in others:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert names(tmp_path) == others
 
 
 # Folders ------------------------------------------------------------------------------------

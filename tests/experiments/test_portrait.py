@@ -11,7 +11,7 @@ from minihf.backend import to_host
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS, Method
 from minihf.experiments.networks import autoencoder
-from minihf.experiments.portrait import portrait_of, read_portrait, write_portrait
+from minihf.experiments.portrait import lanczos_density, portrait_of, read_portrait, write_portrait
 from minihf.experiments.tasks import TASKS
 from minihf.optim import SGD
 
@@ -76,7 +76,10 @@ def test_averaged_parameters_are_the_ones_that_are_shown(digits):
 def test_a_run_that_blew_up_has_a_portrait(digits):
     wild = Method("wild", SGD(lr=1e30), batch_size=128)
     history = digits.train(wild, {"updates": 3}, seed=0, progress=False)
-    assert portrait_of(digits, history)["confusion"].sum() == len(digits.data.x_test)
+    history = replace(history, mean=history.params.with_vector(history.params.vector * np.nan))
+    portrait = portrait_of(digits, history, lanczos_density)
+    assert list(portrait) == ["confusion"]
+    assert portrait["confusion"].sum() == len(digits.data.x_test)
 
 
 def test_sequences_with_labels_have_a_confusion_matrix_and_no_images():
@@ -93,10 +96,22 @@ def test_a_density_is_asked_for_each_block_of_the_task(digits, trained):
 
     portrait = portrait_of(digits, trained, density=row_sums)
     assert list(portrait) == ["confusion", "spectrum/hidden", "spectrum/dense"]
-    x, y = digits.data.x_train[:1000], digits.data.y_train[:1000]
+    x, y = digits.data.x_train[:250], digits.data.y_train[:250]
     lin = hf.linearize(digits.net, trained.params, x)
     block = hf.GGN(lin, hf.SoftmaxCrossEntropy(), y, partition="layer").block("dense")
     np.testing.assert_array_equal(portrait["spectrum/dense"], row_sums(block))
+
+
+def test_a_lanczos_density_reaches_the_largest_eigenvalue(digits, trained):
+    x, y = digits.data.x_train[:250], digits.data.y_train[:250]
+    lin = hf.linearize(digits.net, trained.params, x)
+    block = hf.GGN(lin, hf.SoftmaxCrossEntropy(), y, partition="param").block("dense.b")
+    at, density = lanczos_density(block)
+    largest = np.linalg.eigvalsh(block.to_dense())[-1]
+    assert at[0] == pytest.approx(0, abs=1e-6)
+    assert at[-1] == pytest.approx(1.05 * largest, rel=1e-4)
+    peak = at[at > 0.9 * largest][density[at > 0.9 * largest].argmax()]
+    assert peak == pytest.approx(largest, rel=0.02)
 
 
 def test_a_history_from_a_file_has_no_portrait(digits):

@@ -17,23 +17,25 @@ from minihf import cli
 from minihf.experiments import race as racing
 from minihf.experiments.conditions import conditions_of, described
 from minihf.experiments.experiment import Experiment
+from minihf.experiments.logs import is_complete
 from minihf.experiments.machine import THREADS
 from minihf.experiments.methods import METHODS
+from minihf.experiments.run_folder import read_plan
 from minihf.experiments.summary import ends
 from minihf.experiments.tasks import TASKS
 from minihf.optim import Adam
 
 WORDS = ("adam", "sgd:lr=0.1")
 TURNS = [("Adam", 0), ("SGD, lr=0.1", 0), ("Adam", 1), ("SGD, lr=0.1", 1)]
-LOGS = ["adam-0.jsonl", "adam-1.jsonl", "sgd,lr=0.1-0.jsonl", "sgd,lr=0.1-1.jsonl"]
-FIGURES = ["race.png", "race.svg"]
+RUNS = ["adam-0", "adam-1", "sgd,lr=0.1-0", "sgd,lr=0.1-1"]
+FILES = ["race.json", "race.png", "race.svg", "table.md"]
 
 
 @pytest.fixture
 def race(monkeypatch, tmp_path):
     """Race two methods on the digits from two seeds, on a clock that ticks, without drawing."""
     ticks = itertools.count()
-    monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(racing, "draw_race", lambda *arguments: None)
     monkeypatch.setattr(racing, "write_figure", lambda figure, path: path.write_text("drawn"))
 
@@ -44,6 +46,24 @@ def race(monkeypatch, tmp_path):
         )
 
     return run
+
+
+class Stopping:
+    """An optimizer at whose third update somebody presses Ctrl-C twice."""
+
+    def __init__(self, opt):
+        self.opt = opt
+
+    def __repr__(self):
+        return repr(self.opt)
+
+    def init(self, params, seed=0):
+        return self.opt.init(params, seed)
+
+    def step(self, net, loss, params, state, batch):
+        if state.update == 2:
+            raise KeyboardInterrupt
+        return self.opt.step(net, loss, params, state, batch)
 
 
 @pytest.fixture
@@ -60,9 +80,9 @@ def trained(monkeypatch):
 
     def note(self, method, budget, seed, **options):
         if len(noted) + 1 == noted.limit:
-            train(self, method, {"updates": 1}, seed, **options)        # half of a log is there
-            raise KeyboardInterrupt
-        noted.append((method.label, seed))
+            method = replace(method, opt=Stopping(method.opt))          # half of a log is there
+        else:
+            noted.append((method.label, seed))
         return train(self, method, budget, seed, **options)
 
     monkeypatch.setattr(Experiment, "train", note)
@@ -74,7 +94,17 @@ def files(folder):
 
 
 def texts(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    """Return what a race leaves, but for checkpoints and the time at which each run began."""
+    found = {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".npz"
+    }
+    return {name: re.sub('"started": ".*"', "", text) for name, text in found.items()}
+
+
+def complete(folder):
+    return sorted(path.parent.name for path in folder.glob("*/log.jsonl") if is_complete(path))
 
 
 # Equal conditions ---------------------------------------------------------------------------
@@ -90,7 +120,7 @@ def test_all_methods_take_their_turn_with_a_seed_and_begin_at_the_same_point(
     starts = [{seeds[seed].records[0]["train"] for seeds in runs.values()} for seed in (0, 1)]
     assert [len(start) for start in starts] == [1, 1]
     assert starts[0] != starts[1]
-    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+    assert files(tmp_path / "race") == sorted([*RUNS, *FILES])
     for word, seeds in runs.items():
         assert {history.ended for history in seeds.values()} == {"4 updates"}
         assert word in (tmp_path / "race" / "table.md").read_text()
@@ -141,9 +171,8 @@ def test_an_interrupted_race_goes_on_to_what_it_would_have_been(n, race, trained
     trained.stop_at(n)
     with pytest.raises(KeyboardInterrupt):
         race()
-    complete = {path for path in files(tmp_path / "race") if path.endswith(".jsonl")}
-    assert len(complete) == n - 1 == len(trained)
-    assert files(tmp_path / "race") == sorted([*complete, "race.json"])       # and nothing half
+    assert len(complete(tmp_path / "race")) == n - 1 == len(trained)
+    assert len(files(tmp_path / "race")) == n + 1                             # and race.json
     trained.clear()
     trained.stop_at(None)
     race()
@@ -159,18 +188,65 @@ def test_ctrl_c_finishes_the_update_and_leaves_the_complete_runs(race, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, net, loss, params, state, batch)
 
+    race(out=tmp_path / "whole")
     monkeypatch.setattr(hf.SGD, "step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         race()
-    assert files(tmp_path / "race") == ["adam-0.jsonl", "race.json"]
+    assert files(tmp_path / "race") == ["adam-0", "race.json", "sgd,lr=0.1-0"]
+    assert complete(tmp_path / "race") == ["adam-0"]
+    monkeypatch.setattr(hf.SGD, "step", step)
+    race()
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("budget", [{"updates": 6}, {"seconds": 6}])
+def test_a_run_that_was_under_way_goes_on_from_its_checkpoint(
+    budget, race, trained, often, monkeypatch, tmp_path
+):
+    whole = race(out=tmp_path / "whole", budget=budget)
+    trained.clear()
+    trained.stop_at(4)
+    with pytest.raises(KeyboardInterrupt):
+        race(budget=budget)
+    trained.stop_at(None)
+    step, made = hf.SGD.step, []
+
+    def note(self, net, loss, params, state, batch):
+        made.append((state.update, len(batch[0])))
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(hf.SGD, "step", note)
+    again = race(budget=budget)
+    assert made == [(0, 64), *((update, 128) for update in range(2, 6))]     # after the rehearsal
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
+    assert again["sgd:lr=0.1"][1].records == whole["sgd:lr=0.1"][1].records
+
+
+def test_checkpoints_that_cannot_be_read_are_named_and_nothing_is_lost(
+    race, trained, often, tmp_path
+):
+    trained.stop_at(2)
+    with pytest.raises(KeyboardInterrupt):
+        race()
+    trained.stop_at(None)
+    run = tmp_path / "race" / "sgd,lr=0.1-0"
+    log = (run / "log.jsonl").read_bytes()
+    for name in ("latest.npz", "previous.npz"):
+        (run / name).write_text("garbage")
+    with pytest.raises(ValueError, match=r"latest.npz' .*previous.npz' .*; delete them"):
+        race()
+    assert (run / "log.jsonl").read_bytes() == log
+    for name in ("latest.npz", "previous.npz"):
+        (run / name).unlink()
+    race()
 
 
 @pytest.mark.parametrize("keep", [0, 0.5, 0.99])
 def test_a_half_written_log_is_no_run_even_under_its_last_name(keep, race, trained, tmp_path):
     race()
     whole = texts(tmp_path / "race")
-    log = tmp_path / "race" / "adam-1.jsonl"
-    log.write_text(whole[log.name][: int(keep * len(whole[log.name]))])
+    log = tmp_path / "race" / "adam-1" / "log.jsonl"
+    log.write_text(log.read_text()[: int(keep * len(log.read_text()))])
     trained.clear()
     race()
     assert trained == [("Adam", 1)]
@@ -179,7 +255,7 @@ def test_a_half_written_log_is_no_run_even_under_its_last_name(keep, race, train
 
 def test_a_log_without_its_last_record_is_no_run(race, trained, tmp_path):
     race()
-    log = tmp_path / "race" / "adam-1.jsonl"
+    log = tmp_path / "race" / "adam-1" / "log.jsonl"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
     trained.clear()
     race()
@@ -274,12 +350,12 @@ def test_data_that_have_changed_under_the_same_name_are_other_data():
     assert {name for name in found if found[name] != changed[name]} == {"data_sha256"}
 
 
-def test_logs_of_unknown_conditions_are_refused(race, tmp_path):
+def test_runs_of_unknown_conditions_are_refused(race, tmp_path):
     race()
     (tmp_path / "race" / "race.json").unlink()
-    with pytest.raises(ValueError, match="has logs, but no race"):
+    with pytest.raises(ValueError, match="has runs, but no race"):
         race()
-    race(words=["minihf"], seeds=[0])                            # no log of this race is there
+    race(words=["minihf"], seeds=[0])                            # no run of this race is there
 
 
 @pytest.mark.parametrize(
@@ -337,7 +413,7 @@ def spoil(log, how):
 def test_a_spoilt_log_is_one_line_that_says_what_to_do(how, race, trained, tmp_path):
     race()
     trained.clear()
-    log = tmp_path / "race" / "adam-1.jsonl"
+    log = tmp_path / "race" / "adam-1" / "log.jsonl"
     before = log.read_bytes()
     spoil(log, SPOILT[how])
     with pytest.raises(ValueError, match=rf"^{log}.*; delete it, and the same command makes it ag"):
@@ -353,7 +429,7 @@ def test_an_error_that_was_not_finite_does_not_spoil_a_log(race, trained, tmp_pa
     race()
     trained.clear()
     for value in (b"null", b"NaN", b"Infinity"):
-        spoil(tmp_path / "race" / "adam-1.jsonl", b'"train": ' + value)
+        spoil(tmp_path / "race" / "adam-1" / "log.jsonl", b'"train": ' + value)
         assert ends(race()["adam"][1])[1] == math.inf
     assert trained == []
 
@@ -374,15 +450,36 @@ def test_a_second_race_in_the_folder_is_refused_until_the_first_has_ended(
     race()
     assert len(refused) == len(TURNS)
     assert not any("minihf" in name for names in refused for name in names)
-    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+    assert files(tmp_path / "race") == sorted([*RUNS, *FILES])
 
 
 def test_what_a_killed_race_left_goes_with_the_next(race, tmp_path):
     race()
-    (tmp_path / "race" / ".adam-1.0123abcd.part.jsonl").touch()
-    (tmp_path / "race" / "adam-1.jsonl").unlink()
+    run = tmp_path / "race" / "adam-1"
+    (run / ".run.0123abcd.part.json").touch()
+    (run / "log.jsonl").unlink()
     race()
-    assert files(tmp_path / "race") == sorted([*LOGS, *FIGURES, "race.json", "table.md"])
+    assert files(run) == ["best.npz", "latest.npz", "log.jsonl", "previous.npz", "run.json"]
+
+
+def test_a_race_of_an_older_minihf_is_refused(race, trained, tmp_path):
+    (tmp_path / "race").mkdir()
+    (tmp_path / "race" / "adam-0.jsonl").touch()
+    with pytest.raises(ValueError, match=r"race/adam-0.jsonl' is a log of an older minihf, which"):
+        race()
+    assert trained == []
+    assert files(tmp_path / "race") == ["adam-0.jsonl"]
+
+
+def test_a_run_knows_the_race_s_conditions_and_command(race, tmp_path):
+    race(command="minihf race classifier-digits")
+    held = json.loads((tmp_path / "race" / "race.json").read_text())
+    for name in RUNS:
+        planned = read_plan(tmp_path / "race" / name)
+        assert planned["conditions"].items() <= held.items()
+        assert held["methods"][planned["method"]] == planned["settings"]
+        assert planned["command"] == "minihf race classifier-digits"
+        assert f"{planned['method'].replace(':', ',')}-{planned['seed']}" == name
 
 
 def test_another_averaging_is_another_setting(race, monkeypatch):
@@ -423,13 +520,13 @@ def test_a_method_that_cannot_take_part_stops_the_race_before_it_begins(
 COMMAND = ["race", "classifier-digits", "--quiet"]
 
 
-def test_the_command_leaves_logs_table_and_figure(tmp_path, capsys):
+def test_the_command_leaves_runs_table_and_figure(tmp_path, capsys):
     words = [*COMMAND, "--methods", "adam,minihf", "--seconds", "0.02", "--seeds", "0,1"]
     out = tmp_path / "new" / "race"
     assert cli.main([*words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "4 runs of 0.02 seconds; 0 of them done before" in printed
-    assert printed.splitlines()[-1] == f"logs, table.md, race.png and race.svg: {out}"
+    assert printed.splitlines()[-1] == f"runs, table.md, race.png and race.svg: {out}"
     table = [line for line in printed.splitlines() if line.startswith("|")]
     assert "\n".join(table) in (out / "table.md").read_text()
     assert (out / "race.png").read_bytes().startswith(b"\x89PNG")
@@ -438,14 +535,14 @@ def test_the_command_leaves_logs_table_and_figure(tmp_path, capsys):
 
 def test_an_interruption_is_exit_code_one_and_says_how_to_go_on(race, trained, tmp_path, capsys):
     trained.stop_at(2)
-    words = [*COMMAND, "--updates", "2", "--seeds", "0", "--out", str(tmp_path / "race")]
+    words = [*COMMAND, "--updates", "3", "--seeds", "0", "--out", str(tmp_path / "race")]
     assert cli.main(words) == 1
     assert capsys.readouterr().err == (
-        f"minihf: interrupted; complete runs are in '{tmp_path}/race': the same command goes on\n"
+        f"minihf: interrupted; what there is, is in '{tmp_path}/race': the same command goes on\n"
     )
     trained.stop_at(None)
     assert cli.main(words) == 0
-    assert "2 runs of 2 updates; 1 of them done before" in capsys.readouterr().out
+    assert "2 runs of 3 updates; 1 of them done before" in capsys.readouterr().out
 
 
 def test_the_folder_is_named_after_the_task(race, tmp_path, monkeypatch, capsys):

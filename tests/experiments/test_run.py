@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import minihf as hf
 from minihf import cli
 from minihf.experiments import networks
+from minihf.experiments.conditions import conditions_of, described
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS
+from minihf.experiments.run_folder import LOG, read_plan
 from minihf.experiments.tasks import TASKS, task
 from minihf.experiments.tasks.lstm_mnist import pooled_pixels
 from minihf.experiments.variants import variant
@@ -98,15 +101,15 @@ def tenth(monkeypatch):
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - {"chan_szeto1999", "chen2018"}))
 def test_a_run_leaves_its_log_and_figure(method, tmp_path, capsys, tenth):
     words = ["run", "lstm-mnist-rows", "--method", method, "--seconds", "0.01", "--quiet"]
-    assert cli.main([*words, "--seed", "3", "--out", str(tmp_path / "new" / "runs")]) == 0
-    stem = tmp_path / "new" / "runs" / f"lstm-mnist-rows-{method}-3"
-    history = hf.History.read(stem.with_suffix(".jsonl"))
+    out = tmp_path / "new" / "run"
+    assert cli.main([*words, "--seed", "3", "--out", str(out)]) == 0
+    history = hf.History.read(out / "log.jsonl")
     assert 0 <= history.last["test"] <= 1
     assert history.last["updates"] >= 1
-    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "parameters, MNIST" in printed
-    assert printed.splitlines()[-1] == f"log and figure: {stem}.jsonl, .png"
+    assert printed.splitlines()[-1] == f"run.json, log.jsonl, checkpoints and figure.png: {out}"
 
 
 @pytest.mark.slow
@@ -116,7 +119,7 @@ def test_the_resnet_takes_images_from_a_file(tmp_path, capsys):
     labels = {f"y_{part}": rng.integers(0, 10, 20) for part in PARTS}
     np.savez(tmp_path / "images.npz", **images, **labels)
     words = ["run", "resnet-cifar10", "--data", str(tmp_path / "images.npz"), "--seconds", "0.01"]
-    assert cli.main([*words, "--quiet", "--out", str(tmp_path)]) == 0
+    assert cli.main([*words, "--quiet", "--out", str(tmp_path / "run")]) == 0
     assert "images.npz: 20 training and 20 test images, as given" in capsys.readouterr().out
 
 
@@ -158,38 +161,153 @@ def test_an_empty_part_is_refused(tmp_path, capsys):
 
 # What a run leaves --------------------------------------------------------------------------
 
+FILES = ["best.npz", "figure.png", "latest.npz", "log.jsonl", "run.json"]
 RUN = ["run", "classifier-digits", "--method", "sgd", "--quiet"]
 
 
-def test_a_run_replaces_nothing_and_numbers_what_it_leaves(tmp_path, capsys):
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_replaces_nothing_and_numbers_what_it_leaves(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     for updates in (1, 2, 1):
-        assert cli.main([*RUN, "--updates", str(updates), "--out", str(tmp_path)]) == 0
-    ends = {path.name: hf.History.read(path).ended for path in tmp_path.glob("*.jsonl")}
+        assert cli.main([*RUN, "--updates", str(updates)]) == 0
     stem = "classifier-digits-sgd-0"
-    assert ends == {
-        f"{stem}.jsonl": "1 updates", f"{stem}-2.jsonl": "2 updates", f"{stem}-3.jsonl": "1 updates"
-    }  # fmt: skip
+    ends = {path.name: hf.History.read(path / LOG).ended for path in Path("runs").iterdir()}
+    assert ends == {stem: "1 updates", f"{stem}-2": "2 updates", f"{stem}-3": "1 updates"}
     for name in ends:
-        assert (tmp_path / name).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert capsys.readouterr().out.splitlines()[-1].endswith(f"/{stem}-3.jsonl, .png")
-    assert len(list(tmp_path.iterdir())) == 6
+        assert names(Path("runs") / name) == FILES
+        assert (Path("runs") / name / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"/runs/{stem}-3")
 
 
-def test_a_run_that_is_stopped_at_once_leaves_what_was_there(tmp_path, monkeypatch, capsys):
-    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path)]) == 0
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_a_run_says_what_it_was(tmp_path):
+    out = tmp_path / "my run"
+    words = ["run", "classifier-digits", "--method", "sgd:lr=0.5", "--seed", "7", "--quiet"]
+    assert cli.main([*words, "--updates", "2", "--out", str(out)]) == 0
+    planned = read_plan(out)
+    now = datetime.now(UTC)
+    assert timedelta(0) <= now - datetime.fromisoformat(planned.pop("started")) < timedelta(hours=1)
+    assert planned.pop("conditions") == conditions_of(
+        Experiment.of(TASKS["classifier-digits"]), "classifier-digits", {"updates": 2}
+    )
+    assert planned == {
+        "format": 1,
+        "task": "classifier-digits",
+        "method": "sgd:lr=0.5",
+        "label": "SGD, lr=0.5",
+        "first_order": True,
+        "settings": described(variant(METHODS, "sgd:lr=0.5")),
+        "seed": 7,
+        "budget": {"updates": 2},
+        "scale": "laptop",
+        "cases": None,
+        "metric_name": "error rate",
+        "summary": TASKS["classifier-digits"].summary,
+        "data_path": None,
+        "command": f"minihf run classifier-digits --method sgd:lr=0.5 --seed 7 --quiet --updates 2 "
+        f"--out '{out}'",
+    }
+
+
+def test_a_scale_says_how_much_is_trained(tmp_path):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke"]) == 0
+    planned, history = read_plan(out), hf.History.read(out / LOG)
+    assert (planned["scale"], planned["cases"], planned["budget"]) == ("smoke", 200, {"updates": 2})
+    assert planned["conditions"]["data"].endswith("; the first 200 of each of them")
+    assert history.ended == "2 updates"
+    assert cli.main([*words, "--resume", "--updates", "3"]) == 0
+    assert hf.History.read(out / LOG).last["data_passes"] == 3 * 128 / 200
+
+
+def test_a_run_of_another_scale_is_not_gone_on_with(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke"]) == 0
+    assert cli.main([*words, "--resume", "--scale", "paper"]) == 1
+    assert "has a run of scale 'smoke', not 'paper'" in capsys.readouterr().err
+
+
+def test_what_is_said_goes_before_what_the_scale_says(tmp_path):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke", "--updates", "1"]) == 0
+    assert hf.History.read(out / LOG).ended == "1 updates"
+
+
+def test_a_log_is_there_from_the_first_look_on(tmp_path, monkeypatch):
+    step, seen = hf.SGD.step, []
+
+    def note(self, *arguments):
+        seen.append(len(hf.History.read(tmp_path / "run" / LOG)))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(hf.SGD, "step", note)
+    assert cli.main([*RUN, "--updates", "3", "--out", str(tmp_path / "run")]) == 0
+    assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [("run.json", "run' has a run, which stays as it is"), ("x", "run' is not empty; a run wants")],
+)
+def test_a_folder_in_which_something_lies_is_refused(file, expected, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / file).touch()
+    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path / "run")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert expected in line
+    assert names(tmp_path / "run") == [file]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "run").mkdir()
+    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path / "run")]) == 0
+
+
+def test_a_run_that_is_stopped_at_once_leaves_its_own_folder_and_the_others_alone(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*RUN, "--updates", "1"]) == 0
+    first = Path("runs/classifier-digits-sgd-0")
+    before = {path.name: path.read_bytes() for path in first.iterdir()}
 
     def stop(self, net, loss, params, state, batch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(hf.SGD, "step", stop)
-    assert cli.main([*RUN, "--updates", "1", "--out", str(tmp_path)]) == 1
+    assert cli.main([*RUN, "--updates", "1"]) == 1
     assert capsys.readouterr().err == "minihf: interrupted\n"
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+    assert names(Path("runs/classifier-digits-sgd-0-2")) == ["log.jsonl", "run.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "holds no run: there is no run.json"),
+        ("{", "is not JSON"),
+        ("[]", "is of format 'none'; this minihf reads 1"),
+        ('{"format": 2}', "is of format 2; this minihf reads 1"),
+        ('{"format": 1}', "is of no run: 'task' is 'missing', expected str"),
+        ('{"format": 1, "task": 3}', "is of no run: 'task' is 3, expected str"),
+    ],
+)
+def test_what_is_no_record_of_a_run_is_one_line(text, message, tmp_path):
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)) as refusal:
+        read_plan(tmp_path)
+    assert str(tmp_path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_run_that_ends_above_its_start_says_so(tmp_path, capsys):
-    words = ["--method", "sgd:lr=1000", "--updates", "3", "--out", str(tmp_path)]
+    words = ["--method", "sgd:lr=1000", "--updates", "3", "--out", str(tmp_path / "run")]
     assert cli.main(["run", "autoencoder-curves", "--quiet", *words]) == 0
     assert re.search(
         r"sgd:lr=1000, seed 0: .*diverged: ended above where it began \(\S+ to \S+\)\.",
@@ -208,11 +326,13 @@ def test_an_out_that_is_no_folder_is_refused_before_anything(tmp_path, capsys):
         assert line.endswith("--out: '" + str(tmp_path / "file") + "' is a file; expected a folder")
 
 
-def test_a_long_method_has_a_log_and_a_figure(tmp_path):
+def test_a_long_method_has_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     word = "sgd:lr=0.01" + "0" * 300
     words = ["run", "classifier-digits", "--method", word, "--updates", "1", "--quiet"]
-    assert cli.main([*words, "--out", str(tmp_path)]) == 0
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".jsonl", ".png"]
+    assert cli.main(words) == 0
+    (folder,) = Path("runs").iterdir()
+    assert names(folder) == FILES
 
 
 def test_data_for_a_task_that_takes_none_are_refused(tmp_path, capsys):
@@ -277,7 +397,7 @@ def test_images_of_another_size_are_refused(tmp_path, capsys):
     images = {f"x_{part}": np.zeros((2, 3, 8, 8), np.uint8) for part in PARTS}
     np.savez(tmp_path / "images.npz", **images, **{f"y_{p}": np.zeros(2, int) for p in PARTS})
     words = ["run", "deep-sigmoid", "--data", str(tmp_path / "images.npz")]
-    assert cli.main([*words, "--out", str(tmp_path)]) == 1
+    assert cli.main([*words, "--out", str(tmp_path / "run")]) == 1
     assert "(3, 8, 8) channels, rows and columns; this task wants (1, 28, 28)" in (
         capsys.readouterr().err
     )
@@ -288,8 +408,7 @@ def test_images_of_another_size_are_refused(tmp_path, capsys):
 def test_methods_of_dropout_mnist_run_and_learn(method, tmp_path, tenth):
     words = ["run", "dropout-mnist", "--method", method, "--updates", "1", "--quiet"]
     assert cli.main([*words, "--out", str(tmp_path)]) == 0
-    (log,) = tmp_path.glob("*.jsonl")
-    history = hf.History.read(log)
+    history = hf.History.read(tmp_path / LOG)
     assert history.last["train"] < history.records[0]["train"] < 0.95
     assert history.last["rejected"] == 0
 
@@ -299,6 +418,6 @@ def test_methods_of_dropout_mnist_run_and_learn(method, tmp_path, tenth):
 def test_every_method_runs_on_temporal_order(name, tmp_path):
     for method in METHODS.keys() - {"chen2018"}:
         words = ["run", name, "--method", method, "--seconds", "0.01", "--quiet"]
-        assert cli.main([*words, "--out", str(tmp_path)]) == 0
-        history = hf.History.read(tmp_path / f"{name}-{method}-0.jsonl")
+        assert cli.main([*words, "--out", str(tmp_path / method)]) == 0
+        history = hf.History.read(tmp_path / method / LOG)
         assert history.last["objective"] < 2

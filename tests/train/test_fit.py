@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 KEYS = {
     *("updates", "seconds", "products", "data_passes", "train", "test", "rejected"),
-    *("objective", "lam", "rho", "iterations", "problem", "rose", "ended"),
+    *("objective", "lam", "rho", "iterations", "problem", "rose", "blocks", "ended"),
 }
 ROUNDING = 1e-6       # relative, float32: a mean in another order
 
@@ -69,7 +69,7 @@ def timed(monkeypatch, fit, hooked):
 
     def train(update, look, **arguments):
         now = [0.0]
-        monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: now[0])
+        monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: now[0])
 
         def tick(seconds):
             now[0] += seconds
@@ -133,7 +133,7 @@ def test_every_record_has_all_keys_and_the_first_is_the_start(opt, fit, task):
     assert history.column("test") == history.column("train")
     start = value_at(task.net.init(5), task)
     assert history.records[0]["train"] == pytest.approx(start, rel=ROUNDING)
-    for record, nothing in ("objective", None), ("iterations", 0), ("problem", ""):
+    for record, nothing in ("objective", None), ("iterations", 0), ("problem", ""), ("blocks", {}):
         assert history.records[0][record] == nothing
     assert history.last["train"] < history.records[0]["train"]
     assert history.records[1]["objective"] >= history.records[0]["train"]  # with l2, or equal
@@ -146,6 +146,17 @@ def test_products_and_iterations_are_counted(fit):
     assert history.column("iterations") == [0, 4, 4, 4]
     assert history.column("lam") == [None, 0.1, 0.1, 0.1]
     assert history.column("data_passes") == [0, 0.5, 1.0, 1.5]
+    for record in history.records[1:]:
+        blocks = record["blocks"]
+        assert list(blocks) == ["0", "2"]
+        assert {"predicted", "rho", "seconds"} <= blocks["0"].keys()
+        assert [b["reason"] for b in blocks.values()] == ["MAX_ITERATIONS"] * 2
+        assert [b["lam"] for b in blocks.values()] == [0.1] * 2
+        assert sum(b["iterations"] for b in blocks.values()) == record["iterations"]
+
+
+def test_a_method_without_blocks_has_none_in_its_records(fit):
+    assert fit(hf.Adam(), updates=2).column("blocks") == [{}] * 3
 
 
 @pytest.mark.parametrize(
@@ -198,9 +209,15 @@ def test_looking_is_evaluation_and_training_is_with_noise(opt, fit, task):
 # The same bits --------------------------------------------------------------------------------
 
 
+def without_seconds(values):
+    """Return nested dicts without the times in them."""
+    if not isinstance(values, dict):
+        return values
+    return {name: without_seconds(value) for name, value in values.items() if name != "seconds"}
+
+
 def comparable(history):
-    records = [{k: v for k, v in r.items() if k != "seconds"} for r in history]
-    return history.params.vector.tobytes(), repr(records)
+    return history.params.vector.tobytes(), repr([without_seconds(record) for record in history])
 
 
 @pytest.mark.parametrize("opt", [hf.Adam(), hf.papers.zhang2017(lam=0.1)])
@@ -454,6 +471,22 @@ def test_the_bar_speaks_of_no_cg_where_there_is_no_product(fit, capsys):
     assert "lam " in shown
     assert "cg " not in shown
     assert "products/s" not in shown
+
+
+def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, task):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((60, 20)))
+    fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
+    frames = capfd.readouterr().err.split("\r")
+    assert any("update 2" in frame for frame in frames)
+    assert max(len(frame.rstrip("\n")) for frame in frames) < 60
+
+
+def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
+    history = fit(hf.SGD(0.1), updates=50, looks=0, progress=True)
+    shown = capsys.readouterr().err
+    last = history.last
+    assert f"update 50, loss {last['objective']:.4g}, train {last['train']:.4g}" in shown
+    assert "00:00 left" in shown
 
 
 def test_without_the_bar_nothing_is_printed(fit, capsys):

@@ -154,10 +154,11 @@ def _runs(comparison: Comparison) -> str:
     """Say how many runs there are, of what, and where they lie."""
     runs, methods = comparison.all_runs, comparison.methods
     seeds = sorted({run.facts.seed for run in runs})
+    scale = f", at scale {comparison.facts.scale}" if comparison.facts.scale else ""
     place = "" if comparison.folder == "." else f", in {comparison.folder}"
     return (
         f"{_several(len(runs), 'run')}: {_several(len(methods), 'method')}, "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}{place}"
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}{scale}{place}"
     )
 
 

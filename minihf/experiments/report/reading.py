@@ -6,29 +6,25 @@ was made, portrait.npz. Called by the page.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from textwrap import shorten
-from types import NoneType, UnionType
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 from minihf.experiments.experiment import in_words
 from minihf.experiments.logs import AXES, read_log
 from minihf.experiments.portrait import Portrait, read_portrait
+from minihf.experiments.run_folder import LOG, RECORD, read_plan
 from minihf.train import History
 
 __all__ = ["Facts", "Found", "Run", "cleaned", "find_runs"]
 
-FORMAT = 1
-FACTS, LOG, PORTRAIT = "run.json", "log.jsonl", "portrait.npz"
-WORDS: Mapping[type, str] = {
-    str: "words", bool: "true or false", int: "a whole number", dict: "an object", NoneType: "null",
-}  # fmt: skip
+PORTRAIT = "portrait.npz"
+
 LONGEST = 300
 """Characters of a line on a problem: it may quote what is wrong."""
 
@@ -54,7 +50,7 @@ class Facts:
     conditions: dict[str, Any]
     command: str
     started: str
-    scale: str | None = None
+    scale: Any = None
 
     @property
     def spends(self) -> str:
@@ -115,7 +111,7 @@ def find_runs(root: Path) -> Found:
             problems.append(f"{name}: {shorten(said, LONGEST, placeholder=' ...')}")
     if not runs and not problems:
         raise OSError(
-            f"no run at or below {str(root)!r}: expected folders with {FACTS} and {LOG}, as "
+            f"no run at or below {str(root)!r}: expected folders with {RECORD} and {LOG}, as "
             "minihf run and minihf race leave them"
         )
     return Found(sorted(runs, key=lambda run: run.facts.started), problems)
@@ -124,13 +120,13 @@ def find_runs(root: Path) -> Found:
 def _run_folders(root: Path) -> Iterator[Path]:
     for path, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if FACTS in files or LOG in files:
+        if RECORD in files or LOG in files:
             yield Path(path)
 
 
 def _read(path: Path, name: str) -> tuple[Run, str]:
     """Return a run, and what of it cannot be shown."""
-    facts = _facts(path / FACTS)
+    facts = _facts(path)
     if not (path / LOG).exists():
         raise ValueError(f"no {LOG}: nothing is known of how it went")
     history = read_log(path / LOG)
@@ -161,34 +157,14 @@ def _must_go_on(history: History) -> None:
             )
 
 
-def _facts(path: Path) -> Facts:
-    if not path.exists():
-        raise ValueError(f"no {FACTS}: what was run is not known")
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{FACTS} is not JSON ({error})") from None
-    if not isinstance(held, dict):
-        raise ValueError(f"{FACTS} is not of a run: expected an object")
-    if held.get("format") != FORMAT:
-        raise ValueError(
-            f"{FACTS} is of format {held.get('format')!r}, expected {FORMAT}: another minihf's"
-        )
-    hints = get_type_hints(Facts)
-    for name, hint in hints.items():
-        _must_be(name, hint, held.get(name))
-    return Facts(**{name: cleaned(held.get(name)) for name in hints})
-
-
-def _must_be(name: str, hint: Any, value: Any) -> None:
-    """Refuse a value of run.json that is not of its kind."""
-    kind = get_origin(hint) or hint
-    if kind is UnionType:
-        kind = str if value is not None else NoneType
-    if type(value) is not kind:
-        raise ValueError(f"{FACTS}: {name!r} is {value!r}, expected {WORDS[kind]}")
-    if name == "budget" and [type(amount) in (int, float) for amount in value.values()] != [True]:
-        raise ValueError(f"{FACTS}: 'budget' is {value!r}, expected one such as {{'updates': 50}}")
+def _facts(folder: Path) -> Facts:
+    if not (folder / RECORD).exists():
+        raise ValueError(f"no {RECORD}: what was run is not known")
+    held = read_plan(folder)
+    budget = held["budget"]
+    if [type(amount) in (int, float) for amount in budget.values()] != [True]:
+        raise ValueError(f"{RECORD}: 'budget' is {budget!r}, expected one such as {{'updates': 50}}")
+    return Facts(**{field.name: cleaned(held.get(field.name)) for field in fields(Facts)})
 
 
 def cleaned(value: Any) -> Any:

@@ -21,7 +21,7 @@ from minihf.experiments.report.pictures import reconstructions
 from minihf.experiments.report.reading import Run
 from minihf.experiments.report.reasons import reason_drawing, reason_fact
 from minihf.experiments.report.spectra import spectrum_drawing
-from minihf.experiments.summary import target_of
+from minihf.experiments.summary import short, target_of
 
 __all__ = ["SECTIONS"]
 
@@ -118,7 +118,7 @@ def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
 def _ending(run: Run) -> list[str]:
     last = run.history.last
     return [
-        str(run.facts.seed), run.ended, f"{last['updates']:,}", tables.short(last["seconds"]),
+        str(run.facts.seed), run.ended, f"{last['updates']:,}", short(last["seconds"]),
         _problems(last) or "–", run.facts.started, run.folder,
     ]  # fmt: skip
 

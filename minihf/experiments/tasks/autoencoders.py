@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from minihf.experiments.methods import Method
-from minihf.experiments.networks import AUTOENCODER_BLOCKS, autoencoder
-from minihf.experiments.tasks.task import Task, embedded, image_error, mnist
-from minihf.losses import SquaredError
+from minihf.experiments.networks import AUTOENCODER_BLOCKS, autoencoder, logistic_autoencoder
+from minihf.experiments.tasks.task import (
+    Task,
+    embedded,
+    image_error,
+    logistic_image_error,
+    mnist,
+)
+from minihf.losses import SigmoidCrossEntropy, SquaredError
 from minihf.optim import papers
 
 __all__ = ["AUTOENCODER_SETTINGS", "TASKS"]
@@ -25,6 +31,17 @@ TASKS = {
         metric=image_error,
         metric_name="squared error per image",
         settings=AUTOENCODER_SETTINGS,
+        whole="mnist",
+    ),
+    "autoencoder-mnist-small": Task(
+        summary="784-200-100-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
+        load=lambda path: mnist((784,), classes=None)(path).autoencoding(),
+        network=lambda digits: autoencoder(784, 200, 100, 30),
+        loss=SquaredError(),
+        metric=image_error,
+        metric_name="squared error per image",
+        settings=AUTOENCODER_SETTINGS,
+        whole="mnist",
     ),
     "autoencoder-curves": Task(
         summary="784-400-200-100-50-25-6 and back, tanh, squared error, on CURVES-like strokes",
@@ -32,6 +49,15 @@ TASKS = {
         network=lambda strokes: autoencoder(784, 400, 200, 100, 50, 25, 6),
         loss=SquaredError(),
         metric=image_error,
+        metric_name="squared error per image",
+        settings=AUTOENCODER_SETTINGS,
+    ),
+    "autoencoder-curves-logistic": Task(
+        summary="784-400-200-100-50-25-6 and back, sigmoid, cross-entropy, on CURVES-like strokes",
+        load=lambda path: embedded("curves")(path).autoencoding(),
+        network=lambda strokes: logistic_autoencoder(784, 400, 200, 100, 50, 25, 6),
+        loss=SigmoidCrossEntropy(),
+        metric=logistic_image_error,
         metric_name="squared error per image",
         settings=AUTOENCODER_SETTINGS,
     ),

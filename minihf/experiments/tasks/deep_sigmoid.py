@@ -24,5 +24,6 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings={"sgd": Method("SGD", SGD(lr=0.1, momentum=0.9), batch_size=500)},
+        whole="mnist",
     )
 }

@@ -31,5 +31,6 @@ TASKS = {
             "zhang2017": Method("BHF (zhang2017)", papers.zhang2017(lam=0.1), 2048),
             "sgd": Method("SGD", SGD(lr=0.1, momentum=0.9, projection=MaxNorm()), 128),
         },
+        whole="mnist",
     )
 }

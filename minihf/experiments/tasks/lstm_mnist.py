@@ -41,6 +41,7 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings=LSTM_SETTINGS,
+        whole="mnist",
     ),
     "lstm-mnist-rows": Task(
         summary="3-layer LSTM, hidden 32, on the rows of MNIST-5k",
@@ -50,5 +51,6 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings=LSTM_SETTINGS,
+        whole="mnist",
     ),
 }

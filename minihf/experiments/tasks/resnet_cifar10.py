@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minihf.data import Dataset, read_npz
+from minihf.data import Dataset, read_images
 from minihf.experiments.methods import SMALL_BATCHES, Method
 from minihf.experiments.networks import RESNET_BLOCKS, resnet
 from minihf.experiments.tasks.task import Task, error_rate, mnist
@@ -15,7 +15,9 @@ __all__ = ["TASKS"]
 
 
 def _cifar10_or_mnist(path: Path | None) -> Dataset:
-    return mnist((1, 28, 28))(None) if path is None else read_npz(path, "cifar10", classes=10)
+    if path is None:
+        return mnist((1, 28, 28))(None)
+    return read_images(path, "cifar10", classes=10)
 
 
 TASKS = {
@@ -32,5 +34,6 @@ TASKS = {
                 "BHF (zhang2017)", papers.zhang2017(RESNET_BLOCKS, lam=0.1, max_iters=30), 2048
             ),
         },
+        whole="cifar10",
     )
 }

@@ -15,8 +15,17 @@ from minihf.data import Dataset
 from minihf.experiments.methods import METHODS, Method
 from minihf.layers import Layer
 from minihf.losses import SquaredError
+from minihf.ops import sigmoid
 
-__all__ = ["Task", "embedded", "error_rate", "image_error", "mnist", "reshaped"]
+__all__ = [
+    "Task",
+    "embedded",
+    "error_rate",
+    "image_error",
+    "logistic_image_error",
+    "mnist",
+    "reshaped",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,8 @@ class Task:
         What tables and figures show, a mean over cases.
     settings : mapping of str to Method
         Methods that have settings of their own here.
+    whole : str, optional
+        The name of the data set that `load` takes for a path, where the package has a part of it.
     """
 
     summary: str
@@ -44,6 +55,11 @@ class Task:
     metric: Callable[[Any, Any], Any]
     metric_name: str
     settings: Mapping[str, Method] = field(default_factory=dict)
+    whole: str | None = None
+
+    def path_of(self, whole: bool) -> Path | None:
+        """Return the path of the data that the package has, None, or of all there are."""
+        return Path(self.whole) if whole and self.whole is not None else None
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -64,6 +80,11 @@ def image_error(z: Array, x: Array) -> Array:
     return 2 * SquaredError().value(z, x)
 
 
+def logistic_image_error(z: Array, x: Array) -> Array:
+    """Return the same of an image that is given as logits."""
+    return image_error(sigmoid(z), x)
+
+
 # Data ---------------------------------------------------------------------------------------
 
 
@@ -81,13 +102,13 @@ def embedded(name: str) -> Callable[[Path | None], Dataset]:
 def mnist(
     shape: tuple[int, ...], classes: int | None = 10
 ) -> Callable[[Path | None], Dataset]:
-    """Return a loader of MNIST-5k, or of images from a file, each case in this shape."""
+    """Return a loader of MNIST-5k, or of images from a path, each case in this shape."""
 
     def load(path: Path | None) -> Dataset:
         if path is None:
             digits = data.load("mnist-5k")
         else:
-            digits = data.read_npz(path, path.stem, classes)
+            digits = data.read_images(path, path.stem, classes)
             if digits.x_train[0].shape != (1, 28, 28):
                 raise ValueError(
                     f"{str(path)!r} has images of {digits.x_train[0].shape} channels, rows and "

@@ -249,7 +249,7 @@ def _own_ops(at: NetworkCase) -> Iterator[Finding]:
     for op, inputs in at.calls():
         if not type(op).__module__.startswith("minihf."):
             subject = OpCase(op, inputs, at.case)
-            for rung in of_op.RUNGS:
+            for rung in of_op.rungs_of(op):
                 for finding in rung.look(subject):
                     yield _inside(finding, f"op {type(op).__name__}, {rung.name}")
                     if finding.broken:

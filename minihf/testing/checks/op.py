@@ -12,6 +12,7 @@ The rungs, from the weakest to the strongest:
     linearity      rop, vjp and rvjp are linear, and give exactly 0 for 0
     taylor         what rop leaves of forward is of second order, along a real line
     float32        what comes in as float32 stays float32
+    factors        of an op with weights: activations and sensitivities make each case's gradient
 
 Called by users, by `check_layer` for every op that a layer records, and by tests.
 """
@@ -27,6 +28,7 @@ import numpy as np
 from minihf.backend import Array, array_module, asarray, to_host
 from minihf.op import Op
 from minihf.testing.cases import plan
+from minihf.testing.checks.factors import FACTORS
 from minihf.testing.checks.op_case import DOMAINS, OpCase, an_op, is_live, is_op
 from minihf.testing.derivatives import (
     central_difference_jvp,
@@ -41,7 +43,8 @@ from minihf.testing.measure import ADJOINT, EXACT, RATE, norm
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, names_of, shape
 
-__all__ = ["RUNGS", "check_op"]
+__all__ = ["check_op", "rungs_of"]
+
 
 def check_op(
     op: Any,
@@ -117,13 +120,19 @@ def check_op(
     names = names_of(given for given in inputs if isinstance(given, Shape))
     names += tuple(name for name in sizes_wanted(op, is_op) if name not in names)
     options = {} if domain == "real" else {"domain": domain}
+    example = an_op(op, dict.fromkeys(names, 1))
     return climb(
-        type(an_op(op, dict.fromkeys(names, 1))).__name__,
-        RUNGS,
+        type(example).__name__,
+        rungs_of(example),
         lambda case: OpCase(an_op(op, case.sizes), inputs, case, domain),
         plan(names, sizes, seed, cases),
         lambda case: reproducer(check_op, [op, *shapes], case, **options),
     )
+
+
+def rungs_of(op: Op) -> tuple[Rung, ...]:
+    """Return the rungs that are climbed for an op."""
+    return (*RUNGS, FACTORS) if getattr(op, "weight_inputs", ()) else RUNGS
 
 
 def _is_array(given: Any) -> bool:
@@ -440,7 +449,6 @@ def _float32(at: OpCase) -> Iterator[Finding]:
 def _array(c: Array | None, like: Array) -> np.ndarray:
     """Bring a cotangent down; None is zero."""
     return np.zeros(like.shape) if c is None else to_host(c)
-
 
 
 def _residuals(op: Op, at: OpCase) -> Any:

@@ -1,89 +1,48 @@
 """Run directories of real, short runs, as `minihf run` and `minihf race` leave them."""
 
 import json
-import math
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from itertools import count
 
 import numpy as np
 import pytest
 
-from minihf.experiments.conditions import conditions_of, described
+from minihf.experiments.conditions import conditions_of
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.networks import autoencoder
-from minihf.experiments.portrait import portrait_of, write_portrait
+from minihf.experiments.portrait import lanczos_density, portrait_of, write_portrait
+from minihf.experiments.run_folder import carry_out, plan
 from minihf.experiments.tasks import TASKS
-from minihf.experiments.variants import variant
 
 UPDATES = 3
 SECONDS = count()
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&lt;\u202e$x_{$\x00\ud800𝔘"
 
 
-class Told:
-    """An optimizer that keeps what it reported."""
-
-    def __init__(self, opt):
-        self.opt, self.reports = opt, []
-
-    def __getattr__(self, name):
-        return getattr(self.opt, name)
-
-    def step(self, *arguments):
-        params, state, report = self.opt.step(*arguments)
-        self.reports.append(report)
-        return params, state, report
-
-
 @cache
 def experiment(task_name):
+    task = TASKS[task_name]
     if task_name == "autoencoder-mnist":
-        small = replace(TASKS[task_name], network=lambda digits: autoencoder(784, 12, 3))
-        return Experiment.of(small)
-    return Experiment.of(TASKS[task_name])
-
-
-def blocks_of(report):
-    """Return a report's blocks as a record has them: what is not finite is None."""
-    return {
-        name: {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(block).items()
-        }
-        for name, block in report.blocks.items()
-    }
+        task = replace(task, network=lambda digits: autoencoder(784, 12, 3))
+    return Experiment.of(task)
 
 
 def make_run(folder, task_name, word, seed):
-    """Train, and leave a run directory."""
-    ours = experiment(task_name)
-    method = variant(ours.task.methods, word)
-    told = Told(method.opt)
-    history = ours.train(replace(method, opt=told), {"updates": UPDATES}, seed, progress=False)
-    records = [
-        {**record, "blocks": blocks_of(report) if report else {}}
-        for record, report in zip(history, [None, *told.reports], strict=True)
-    ]
-    budget = {"updates": UPDATES}
-    facts = {
-        "format": 1, "task": task_name, "method": word, "label": method.label,
-        "first_order": method.first_order, "settings": described(method), "seed": seed,
-        "budget": budget, "scale": None, "metric_name": ours.task.metric_name,
-        "summary": ours.task.summary, "conditions": conditions_of(ours, task_name, budget),
-        "command": f"minihf race {task_name} --methods {word} --updates {UPDATES}",
-        "started": f"2024-05-01T09:0{seed}:{next(SECONDS):02}Z",
-    }  # fmt: skip
+    """Train, and leave a run's folder as it is when its checkpoints are deleted."""
+    ours, budget = experiment(task_name), {"updates": UPDATES}
+    planned = plan(
+        ours, conditions_of(ours, task_name, budget), word, budget, seed,
+        command=f"minihf race {task_name} --methods {word} --updates {UPDATES}",
+    )  # fmt: skip
+    planned["started"] = f"2024-05-01T09:0{seed}:{next(SECONDS):02}+00:00"
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(facts, indent=2))
-    (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    portrait = dict(portrait_of(ours, history))
-    if word.startswith("zhang2017"):
-        x = np.geomspace(1e-4, 10.0, 50)
-        density = np.stack([x, np.exp(-x)])
-        portrait |= {f"spectrum/{name}": density for name in told.reports[0].blocks}
-    write_portrait(folder / "portrait.npz", portrait)
+    history = carry_out(folder, ours, planned, progress=False)
+    for checkpoint in folder.glob("*.npz"):
+        checkpoint.unlink()
+    density = lanczos_density if word.startswith("zhang2017") else None
+    write_portrait(folder / "portrait.npz", portrait_of(ours, history, density))
 
 
 @pytest.fixture(scope="session")

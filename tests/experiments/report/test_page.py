@@ -198,7 +198,7 @@ def test_words_from_files_are_words_on_the_page(poisoned_runs):
     assert {image["src"][:15] for image in page.all("img")} == {"data:image/png;"}
     assert not [name for _, attributes in page.tags for name in attributes if name[:2] == "on"]
     assert page.text.count("<script>alert(1)</script>") > 12
-    assert "race/<img src=x>: run.json is not of a run" in page.text
+    assert "race/<img src=x>: 'run.json' is of format" in page.text
 
 
 def test_words_from_files_are_words_in_png_files_too(poisoned_runs, tmp_path):

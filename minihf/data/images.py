@@ -1,0 +1,162 @@
+"""Images from whatever a path leads to: IDX files, CIFAR-10 in or out of its archive, an npz file.
+
+Called by `minihf.data.load` and the experiments.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minihf.data import embedded
+from minihf.data.checksums import State, is_whole, states
+from minihf.data.cifar import BATCHES, read_cifar_archive, read_cifar_folder
+from minihf.data.dataset import Dataset
+from minihf.data.given import dataset_of
+from minihf.data.idx import FILES, packed_or_not, read_idx_folder
+from minihf.data.npz import read_npz_arrays
+from minihf.data.places import GIVEN, find
+from minihf.data.sources import SOURCES, Source
+
+__all__ = ["load_known", "read_images"]
+
+EXPECTED = (
+    "expected an npz file, an archive or a folder of batches of CIFAR-10, or a folder with the "
+    f"IDX files {', '.join(FILES.values())}"
+)
+
+
+def read_images(path: str | Path, name: str, classes: int | None = None) -> Dataset:
+    """Read images and labels from a path of any kind that is known here.
+
+    Parameters
+    ----------
+    path : path
+        A folder with the four IDX files of a set, each with ``.gz`` or without; the binary or the
+        Python archive of CIFAR-10, or the folder it was unpacked into; or an npz file, as
+        `minihf.data.read_npz` has it. Where nothing lies at this path, and it is the name of a set
+        that may be fetched, such as ``mnist``, that set.
+    name : str
+        What to call the set, if it is none that is known by its checksums.
+    classes : int, optional
+        Labels must be less than that; without it, those of ``y_test`` at most the largest of
+        ``y_train``.
+
+    Returns
+    -------
+    Dataset
+        Images (N, C, H, W). Its source says which set it is, if it is a known one, and of how many
+        images these are where `name` is that of a larger set.
+
+    Raises
+    ------
+    ValueError
+        If it is no such thing, or damaged: one line that names it, and what is wrong.
+    FileNotFoundError
+        If it is the name of a set that is not here, or only a subset of it.
+    """
+    path = Path(path)
+    if str(path) in SOURCES and not path.exists():
+        place = find(str(path))
+        if place.subset:
+            raise FileNotFoundError(
+                f"of {path} only a subset is here, which the package embeds; "
+                f"`minihf data fetch {path}` fetches all of it"
+            )
+        return _known(SOURCES[str(path)], place.path)
+    return _given(path, name, classes)
+
+
+def load_known(name: str, path: str | Path | None = None) -> Dataset:
+    """Load a set of `SOURCES`, from where it is found.
+
+    Returns
+    -------
+    Dataset
+        Images of one channel are rows (N, D), others (N, C, H, W).
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not here.
+    ValueError
+        If it is damaged.
+
+    Warns
+    -----
+    UserWarning
+        If it is MNIST, and only the embedded subset is here.
+    """
+    place = find(name, path)
+    if place.subset:
+        subset = embedded.mnist_5k()
+        warnings.warn(
+            f"{name}: only a subset is here, {subset.source}; `minihf data fetch {name}` fetches "
+            "all of it",
+            stacklevel=3,
+        )
+        return subset
+    if place.where == GIVEN:
+        images = _given(place.path, name, classes=10)
+    else:
+        images = _known(SOURCES[name], place.path)
+    if images.x_train.shape[1] > 1:
+        return images
+    rows = (len(images.x_train), -1), (len(images.x_test), -1)
+    return replace(
+        images, x_train=images.x_train.reshape(rows[0]), x_test=images.x_test.reshape(rows[1])
+    )
+
+
+def _known(source: Source, path: Path) -> Dataset:
+    """Read a set from its own place, where it must be that set to the last bit."""
+    damaged = [file.name for file, it in states(source, path).items() if it is not State.FINE]
+    if damaged:
+        raise ValueError(
+            f"{source.name} is damaged: {', '.join(damaged)} in {str(path)!r} has not the checksum "
+            f"that it should have; `minihf data fetch {source.name}` fetches it anew"
+        )
+    return dataset_of(path, _arrays(path), source.name, 10, source)
+
+
+def _given(path: Path, name: str, classes: int | None) -> Dataset:
+    """Read what a user gives, whatever it is; checksums tell whether it is a set that is known."""
+    path = _inside(path)
+    source = next((source for source in SOURCES.values() if is_whole(source, path)), None)
+    return dataset_of(path, _arrays(path), source.name if source else name, classes, source)
+
+
+def _inside(path: Path) -> Path:
+    """Return the archive or the batches that a folder has in it, if it is their folder's folder."""
+    inner = [path / form.path for source in SOURCES.values() for form in source.forms if form.path]
+    return next((place for place in inner if place.exists()), path)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the four arrays of whatever is there."""
+    if path.is_dir():
+        if any(packed_or_not(path / name) for name in FILES.values()):
+            return read_idx_folder(path)
+        if any((path / name).exists() for names in BATCHES.values() for name in names):
+            return read_cifar_folder(path)
+        raise ValueError(f"{str(path)!r} is a folder without images; {EXPECTED}")
+    begins = _beginning(path)
+    if begins[:2] == b"PK" or path.suffix == ".npz":
+        return read_npz_arrays(path)
+    if begins[:2] == b"\x1f\x8b" or begins[257:262] == b"ustar":
+        return read_cifar_archive(path)
+    raise ValueError(f"{str(path)!r} is not a file of images that is known here; {EXPECTED}")
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError as error:
+        raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}") from None

@@ -1,0 +1,131 @@
+"""A page of what the papers claim and what was measured, written from the studies' result files.
+
+Called by ``minihf results``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from minihf.experiments.figures import draw_race, write_figure
+from minihf.experiments.files import folder, write_text
+from minihf.experiments.logs import AXES
+from minihf.experiments.results import Result
+from minihf.experiments.studies import STUDIES, Study
+from minihf.experiments.tables import markdown, table
+from minihf.experiments.variants import first_order, variant
+
+__all__ = ["read_results", "write_page"]
+
+PAGE = """# What the papers claim, and what we measured
+
+Each study asks again what a paper answers: its methods, and ours, from the same initial weights,
+for the same seconds of updates. This page was written, whole, by
+
+```sh
+{commands}
+minihf results {found} --out {page}
+```
+
+from files `STUDY.json` that have every number it shows. The first command makes such files anew, in
+`{made}`; studies of images that the package does not have take them by `--data`.
+
+A claim is answered by the runs: *yes* or *no*, where the ranges of the errors over the seeds keep
+clear of each other, and else *undecided*. Where two methods are compared after equal costs, it is
+at the largest cost that all of their runs have come to. The papers' results are curves for the most
+part, and their settings are known in part: what is asked is an order, not a number.
+
+In figures and tables stand medians over the seeds, smallest and largest in bands and parentheses.
+Training errors are solid, test errors dashed.
+
+{studies}
+"""
+
+
+def read_results(place: Path) -> dict[str, Result]:
+    """Read the results of studies in a folder, in the order of `STUDIES`.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one that cannot be read.
+    """
+    results = {
+        name: Result.read(place / f"{name}.json")
+        for name in STUDIES
+        if (place / f"{name}.json").exists()
+    }
+    if not results:
+        raise ValueError(
+            f"{str(place)!r} has no results of studies, NAME.json; make some by minihf reproduce"
+        )
+    return results
+
+
+def write_page(results: dict[str, Result], found: Path, page: Path) -> None:
+    """Write the page, and a figure for each study into a folder of the page's name beside it.
+
+    Parameters
+    ----------
+    results : dict of str to Result
+    found : path
+        Where they were found: the page names it.
+    page : path
+        Of Markdown.
+    """
+    figures = page.with_suffix("")
+    sections = []
+    with folder(figures):
+        for name, result in results.items():
+            _, task = STUDIES[name].task_at(result.scale)
+            drawn = draw_race(result.runs, STUDIES[name].title, task.metric_name, AXES)
+            write_figure(drawn, figures / f"{name}.svg")
+            sections.append("\n".join(_section(name, result, f"{figures.name}/{name}.svg")))
+        scales = dict.fromkeys(result.scale for result in results.values())
+        commands = "\n".join(f"minihf reproduce all --scale {scale}" for scale in scales)
+        text = PAGE.format(
+            commands=commands, made=", ".join(f"runs/{scale}" for scale in scales), found=found,
+            page=page, studies="\n\n".join(sections),
+        )  # fmt: skip
+        write_text(page, text)
+
+
+def _section(name: str, result: Result, figure: str) -> Iterator[str]:
+    """Yield the lines on one study."""
+    study = STUDIES[name]
+    _, task = study.task_at(result.scale)
+    yield f"## {study.title}"
+    yield ""
+    yield f"{study.source}. {study.says}"
+    yield ""
+    yield f"Here: {task.summary}; {task.metric_name}. {_conditions(result)}"
+    yield ""
+    yield f"![{study.title}: errors over updates, seconds, products and data passes]({figure})"
+    yield ""
+    yield table(result.runs, first_order=first_order(task.methods, result.runs))
+    yield ""
+    yield markdown([["claim", "answer", "numbers"], *_answers(study, result)])
+    if study.remark:
+        yield ""
+        yield study.remark
+
+
+def _answers(study: Study, result: Result) -> Iterable[Sequence[str]]:
+    """Yield a row for each claim: in words, the verdict, and the numbers that it goes by."""
+    methods: Any = study.task_at(result.scale)[1].methods
+    labels = {word: variant(methods, word).label for word in result.runs}
+    for claim in study.claims:
+        answer = claim.answer(result.runs)
+        yield claim.words(labels), answer.verdict.value, answer.numbers
+
+
+def _conditions(result: Result) -> str:
+    """Say in one sentence what the numbers depend on."""
+    of, seeds = result.conditions, sorted({seed for run in result.runs.values() for seed in run})
+    return (
+        f"{of['data']}; {of['parameters']} parameters. {of['budget']} for each run, seeds "
+        f"{', '.join(map(str, seeds))}; {result.processor}; backend {of['backend']}, "
+        f"{of['blas']}, {of['threads']}; minihf {of['minihf']}, NumPy {of['numpy']}."
+    )

@@ -1,0 +1,24 @@
+"""Zhang et al. 2017: the deep autoencoder of MNIST, one block for each half."""
+
+from minihf.experiments.studies.study import Study
+from minihf.experiments.studies.zhang2017 import (
+    ADAM,
+    BHF,
+    HF,
+    HOUSE,
+    LARGE_ADAM,
+    SOURCE,
+    claims,
+)
+
+STUDY = Study(
+    title="Block-diagonal HF on a deep autoencoder",
+    source=SOURCE,
+    says="With encoder and decoder as blocks, block-diagonal HF converges in fewer updates than HF "
+    "on the whole matrix and than Adam, small batches or large, and generalises better.",
+    task="autoencoder-mnist",
+    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    methods=(ADAM, LARGE_ADAM, HF, BHF, HOUSE),
+    claims=claims(ADAM, LARGE_ADAM),
+    seconds=45,
+)

@@ -1,0 +1,25 @@
+"""Zhang et al. 2017: how many of the gradient's cases the curvature needs."""
+
+from minihf.experiments.claims import Ahead
+from minihf.experiments.studies.study import Study
+from minihf.experiments.studies.zhang2017 import BHF, HOUSE, SOURCE
+
+DAMPED = f"{BHF}:damping.initial=0.01"
+EIGHTH, QUARTER, ALL = (f"{DAMPED}:sampling.fraction={share}" for share in (0.125, 0.25, 1))
+
+STUDY = Study(
+    title="The curvature batch",
+    source=SOURCE,
+    says="An eighth or a quarter of the gradient's cases are enough for the curvature.",
+    task="autoencoder-mnist",
+    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    methods=(EIGHTH, QUARTER, ALL, HOUSE),
+    claims=(
+        Ahead(ALL, QUARTER, "updates"),
+        Ahead(QUARTER, EIGHTH, "updates"),
+        Ahead(QUARTER, ALL, "seconds"),
+        Ahead(EIGHTH, ALL, "seconds"),
+        Ahead(HOUSE, QUARTER, "seconds"),
+    ),
+    seconds=30,
+)

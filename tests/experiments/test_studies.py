@@ -1,0 +1,134 @@
+"""Studies: their data are right, each runs at smoke scale, and the page says what they found."""
+
+import json
+
+import pytest
+
+from minihf import cli
+from minihf.experiments import reproduce as reproducing
+from minihf.experiments.claims import Ahead, GetsBelow, NeverRises
+from minihf.experiments.figures import must_be_drawable
+from minihf.experiments.results import Result
+from minihf.experiments.results_page import read_results, write_page
+from minihf.experiments.scales import SCALES
+from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
+from minihf.experiments.variants import variant
+
+LOOKING = 1.25
+"""Looks may take a quarter of the training time on top."""
+
+
+QUICK = ("chen2018-deep-sigmoid", "chan_szeto1999-groupings")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """Run two studies, in the other order than that of the table."""
+    place = tmp_path_factory.mktemp("quick")
+    for name in QUICK:
+        reproducing.reproduce(name, "smoke", place, progress=False)
+    return place
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    monkeypatch.setattr("minihf.experiments.race.write_figure", lambda figure, path: None)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_names_methods_of_its_task_and_claims_of_its_methods(name):
+    study = STUDIES[name]
+    for scale in SCALES:
+        _, task = study.task_at(scale)
+        for word in study.methods:
+            variant(task.methods, word)
+    for claim in study.claims:
+        asked = {claim.method, claim.other} if isinstance(claim, Ahead) else {claim.method}
+        assert isinstance(claim, Ahead | GetsBelow | NeverRises)
+        assert asked <= set(study.methods)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_at_laptop_scale_takes_a_quarter_of_an_hour_at_most(name):
+    study, scale = STUDIES[name], STUDIES[name].scaled("laptop")
+    runs = len(study.methods) * len(scale.seeds)
+    assert runs * scale.budget["seconds"] * LOOKING <= 60 * LAPTOP_MINUTES
+    assert len(scale.seeds) == 3
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_runs_at_smoke_scale(name, undrawn, tmp_path):
+    result = reproducing.reproduce(name, "smoke", tmp_path, progress=False)
+    kept = Result.read(tmp_path / f"{name}.json")
+    assert (kept.study, kept.scale, kept.conditions) == (name, "smoke", result.conditions)
+    assert "the first 200" in kept.conditions["data"]
+    for word in STUDIES[name].methods:
+        (history,) = kept.runs[word].values()
+        assert history.ended == "2 updates"
+        assert history.last["train"] == pytest.approx(result.runs[word][0].last["train"], rel=1e-3)
+
+
+def test_the_page_has_every_study_its_claims_and_its_figure(quick, tmp_path):
+    results = read_results(quick)
+    assert list(results) == sorted(QUICK, key=list(STUDIES).index)
+    write_page(results, quick, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    for name, result in results.items():
+        _, task = STUDIES[name].task_at("smoke")
+        labels = {word: variant(task.methods, word).label for word in result.runs}
+        assert f"## {STUDIES[name].title}" in text
+        assert f"page/{name}.svg" in text
+        assert must_be_drawable(tmp_path / "page" / f"{name}.svg").exists()
+        for claim in STUDIES[name].claims:
+            assert f"| {claim.words(labels)}" in text
+            assert claim.answer(result.runs).numbers in text
+    assert "minihf reproduce all --scale smoke" in text
+
+
+def test_a_page_of_nothing_is_refused(tmp_path, capsys):
+    assert cli.main(["results", str(tmp_path), "--out", str(tmp_path / "page.md")]) == 1
+    assert "has no results of studies" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "columns": [], "runs": [1]}']
+)
+def test_a_result_that_is_none_is_refused_by_name(text, tmp_path):
+    path = tmp_path / "zhang2017-cnn.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"zhang2017-cnn\.json' is no result of a study"):
+        Result.read(path)
+
+
+def test_a_result_is_read_back_as_it_was_written(quick, tmp_path):
+    result = Result.read(next(quick.glob("*.json")))
+    result.write(tmp_path / "again.json")
+    assert Result.read(tmp_path / "again.json").runs == result.runs
+    assert json.loads((tmp_path / "again.json").read_text())["format"] == 1
+
+
+def test_the_command_runs_the_studies_that_it_is_told(monkeypatch, tmp_path, capsys):
+    ran = []
+    monkeypatch.setattr(
+        reproducing, "reproduce", lambda name, scale, out, **options: ran.append((name, scale, out))
+    )
+    code = cli.main(
+        ["reproduce", "zhang2017-lstm", "zhang2017-cnn", "--scale", "smoke", "--out", str(tmp_path)]
+    )
+    assert code == 0
+    assert ran == [(name, "smoke", tmp_path) for name in ("zhang2017-lstm", "zhang2017-cnn")]
+
+
+def test_an_unknown_study_is_refused_with_those_that_there_are(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "zhang2017-autoencodr"])
+    assert "did you mean 'zhang2017-autoencoder'?" in capsys.readouterr().err
+
+
+def test_at_paper_scale_the_whole_set_is_wanted(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINIHF_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(OSError, match="minihf data fetch mnist"):
+        reproducing.reproduce("zhang2017-lstm", "paper", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
