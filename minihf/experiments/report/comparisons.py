@@ -101,7 +101,9 @@ def comparisons_of(runs: Iterable[Run]) -> Sequence[Comparison]:
     for run in runs:
         folder = str(PurePosixPath(run.folder).parent)
         facts = run.facts
-        common = json.dumps([facts.task, facts.metric_name, facts.budget, facts.scale, facts.conditions])
+        common = json.dumps(
+            [facts.task, facts.metric_name, facts.budget, facts.scale, facts.conditions]
+        )
         found.setdefault((folder, common), []).append(run)
     return [Comparison(folder, _by_method(members)) for (folder, _), members in found.items()]
 

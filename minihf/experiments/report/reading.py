@@ -163,7 +163,9 @@ def _facts(folder: Path) -> Facts:
     held = read_plan(folder)
     budget = held["budget"]
     if [type(amount) in (int, float) for amount in budget.values()] != [True]:
-        raise ValueError(f"{RECORD}: 'budget' is {budget!r}, expected one such as {{'updates': 50}}")
+        raise ValueError(
+            f"{RECORD}: 'budget' is {budget!r}, expected one such as {{'updates': 50}}"
+        )
     return Facts(**{field.name: cleaned(held.get(field.name)) for field in fields(Facts)})
 
 

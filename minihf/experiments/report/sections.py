@@ -109,7 +109,7 @@ def _settings(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
 
 def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     """Yield how each run ended, and what went wrong in it."""
-    rows = [["method", "seed", "ended", "updates", "seconds", "problems", "started", "folder"]]
+    rows = [["method", "seed", "ended", "updates", "seconds", "problems", "started (UTC)", "folder"]]
     for name, seeds in comparison.methods.items():
         rows += [[name, *_ending(run)] for run in seeds.values()]
     yield table(rows, "Runs", numbers=(1, 3, 4), words=[5])
@@ -119,7 +119,7 @@ def _ending(run: Run) -> list[str]:
     last = run.history.last
     return [
         str(run.facts.seed), run.ended, f"{last['updates']:,}", short(last["seconds"]),
-        _problems(last) or "–", run.facts.started, run.folder,
+        _problems(last) or "–", run.facts.started.removesuffix("+00:00").replace("T", " "), run.folder,
     ]  # fmt: skip
 
 

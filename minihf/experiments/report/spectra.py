@@ -22,8 +22,8 @@ BEGINNING = "spectrum/"
 LONGEST = 50
 """Characters of a name above the axes."""
 
-LEAST = 1e-8
-"""Densities below this share of the largest are not drawn: they are the tails of a smoothing."""
+LEAST = 1e-7
+"""Densities below this share of the largest are drawn as none: they are tails of the smoothing."""
 
 
 def spectrum_drawing(portrait: Portrait, name: str) -> Drawing | None:
@@ -44,9 +44,11 @@ def spectrum_drawing(portrait: Portrait, name: str) -> Drawing | None:
 
 
 def _curve(spectrum: np.ndarray) -> Curve:
-    """Return a density over increasing eigenvalues, without what is no number."""
+    """Return a density over increasing eigenvalues, from the first that there is to the last."""
     x, density = spectrum[:, (np.abs(spectrum) < LARGE).all(axis=0)].astype(float)
-    seen = density > LEAST * density.max(initial=0.0)
-    x, density = x[seen], density[seen]
     order = np.argsort(x, kind="stable")
-    return Curve(x[order], density[order], density[order], density[order])
+    x, density = x[order], density[order]
+    density[density <= LEAST * density.max(initial=0.0)] = 0.0
+    seen = np.flatnonzero(density)
+    part = slice(seen[0], seen[-1] + 1) if len(seen) else slice(0)
+    return Curve(x[part], density[part], density[part], density[part])
