@@ -109,17 +109,18 @@ def _settings(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
 
 def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     """Yield how each run ended, and what went wrong in it."""
-    rows = [["method", "seed", "ended", "updates", "seconds", "problems", "started (UTC)", "folder"]]
+    heads = ["method", "seed", "ended", "updates", "seconds", "problems", "started (UTC)", "folder"]
+    rows = [heads]
     for name, seeds in comparison.methods.items():
         rows += [[name, *_ending(run)] for run in seeds.values()]
     yield table(rows, "Runs", numbers=(1, 3, 4), words=[5])
 
 
 def _ending(run: Run) -> list[str]:
-    last = run.history.last
+    last, started = run.history.last, run.facts.started.removesuffix("+00:00").replace("T", " ")
     return [
         str(run.facts.seed), run.ended, f"{last['updates']:,}", short(last["seconds"]),
-        _problems(last) or "–", run.facts.started.removesuffix("+00:00").replace("T", " "), run.folder,
+        _problems(last) or "–", started, run.folder,
     ]  # fmt: skip
 
 
