@@ -17,6 +17,7 @@ import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.data import add_data
+from minihf.cli.report import add_report
 from minihf.cli.studies import add_reproduce, add_results
 from minihf.cli.train import add_demo, add_race, add_run
 from minihf.cli.watch import add_watch
@@ -57,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minihf {minihf.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        add_demo, add_run, add_race, add_watch, add_reproduce, add_results, add_data, add_bench,
-        add_check,
+        add_demo, add_run, add_race, add_watch, add_report, add_reproduce, add_results, add_data,
+        add_bench, add_check,
     ):  # fmt: skip
         add(commands)
     return parser
