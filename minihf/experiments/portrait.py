@@ -36,6 +36,7 @@ from minihf.train import History
 from minihf.train.feed import train_of
 
 __all__ = [
+    "PORTRAIT",
     "Density",
     "Portrait",
     "lanczos_density",
@@ -43,6 +44,8 @@ __all__ = [
     "read_portrait",
     "write_portrait",
 ]
+
+PORTRAIT = "portrait.npz"
 
 Portrait: TypeAlias = Mapping[str, np.ndarray]
 Density: TypeAlias = Callable[[Any], Any]
@@ -140,7 +143,7 @@ def _spectra(experiment: Experiment, params: Params, density: Density) -> Portra
     x, y = rows(train_of(experiment.data), slice(0, CASES))
     linearized = linearize(experiment.net, params, asarray(x))
     blocks = experiment.task.methods["zhang2017"].opt.blocks
-    G = GGN(linearized, experiment.task.loss, asarray(y), blocks)
+    G = GGN(linearized, experiment.task.loss, asarray(y), blocks).planned(STEPS * PROBES)
     found = {}
     for name in G.partition.names:
         with suppress(FloatingPointError):                    # of a run that blew up

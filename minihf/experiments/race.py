@@ -21,6 +21,7 @@ from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
+from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
@@ -123,7 +124,10 @@ def race(
                 experiment, common, word, budget, seed,
                 data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
-            _run(experiment, planned, run_folder(out, word, seed), looks, progress)
+            _run(
+                experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
+                density=lanczos_density if seed == seeds[0] else None,
+            )  # fmt: skip
         runs = {
             word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}
             for word in words
@@ -159,13 +163,11 @@ def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
 
 
 def _run(
-    experiment: Experiment, planned: Mapping[str, Any], place: Path, looks: int, progress: bool
+    experiment: Experiment, planned: Mapping[str, Any], place: Path, **options: Any
 ) -> None:
     place.mkdir(exist_ok=True)
     name = f"{planned['method']}, seed {planned['seed']}"
-    history = carry_out(
-        place, experiment, planned, resume=True, looks=looks, progress=progress, name=name
-    )
+    history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
 

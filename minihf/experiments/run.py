@@ -14,6 +14,7 @@ from minihf.experiments.experiment import Experiment, in_words
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name, folder, new_folder
 from minihf.experiments.logs import is_complete
+from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import (
     FIGURE,
@@ -82,7 +83,7 @@ def run(
     )  # fmt: skip
     place = out or new_folder(usual_folder(task_name, word, seed))
     with folder(place):
-        history = carry_out(place, experiment, planned, **options)
+        history = carry_out(place, experiment, planned, density=lanczos_density, **options)
         _draw(place, planned, history)
     return history, place
 
@@ -137,7 +138,9 @@ def go_on(
     say(experiment.facts)
     planned["conditions"]["budget"] = in_words(planned["budget"])
     _must_be_alike(place, planned, experiment, say)
-    history = carry_out(place, experiment, planned, resume=True, **options)
+    history = carry_out(
+        place, experiment, planned, resume=True, density=lanczos_density, **options
+    )
     _draw(place, planned, history)
     return history, place
 

@@ -2,7 +2,8 @@
 
     run.json      what was run: task, method, seed, budget, conditions, and the command
     log.jsonl     how it went: a record for each look, written at once
-    *.npz         where it stood, to go on from (`minihf.train.checkpoint`)
+    latest.npz    where it stood, to go on from; previous.npz, best.npz (`minihf.train.checkpoint`)
+    portrait.npz  what the trained network shows (`minihf.experiments.portrait`)
     figure.png    what `minihf run` draws of it
 
 Called by the runner and the race, which make such folders, and by whatever reads them.
@@ -20,6 +21,7 @@ from typing import Any
 from minihf.experiments.conditions import described
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.files import alone_in, sweep, write_text
+from minihf.experiments.portrait import PORTRAIT, Density, portrait_of, write_portrait
 from minihf.experiments.variants import variant
 from minihf.train import History
 
@@ -167,9 +169,12 @@ def carry_out(
     experiment: Experiment,
     planned: Mapping[str, Any],
     resume: bool = False,
+    density: Density | None = None,
     **options: Any,
 ) -> History:
     """Train as run.json says, in its folder, which is there; `options` are those of `minihf.fit`.
+
+    At the end it has its portrait taken, with spectra if a `density` is given.
 
     Raises
     ------
@@ -180,7 +185,10 @@ def carry_out(
     with alone_in(folder, "run"):
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
-        return experiment.train(
+        history = experiment.train(
             method, planned["budget"], planned["seed"],
             log=folder / LOG, checkpoint=folder, resume=resume, **options,
         )  # fmt: skip
+        if history.ended != "interrupted":
+            write_portrait(folder / PORTRAIT, portrait_of(experiment, history, density))
+        return history

@@ -17,13 +17,12 @@ from typing import Any
 
 from minihf.experiments.experiment import in_words
 from minihf.experiments.logs import AXES, read_log
-from minihf.experiments.portrait import Portrait, read_portrait
+from minihf.experiments.portrait import PORTRAIT, Portrait, read_portrait
 from minihf.experiments.run_folder import LOG, RECORD, read_plan
 from minihf.train import History
 
 __all__ = ["Facts", "Found", "Run", "cleaned", "find_runs"]
 
-PORTRAIT = "portrait.npz"
 
 LONGEST = 300
 """Characters of a line on a problem: it may quote what is wrong."""
