@@ -115,7 +115,7 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from minihf.experiments.tables import table
     from minihf.experiments.tasks import TASKS
     from minihf.experiments.variants import first_order
-    from minihf.train.history import as_line
+    from minihf.train.log import as_line
 
     if arguments.task is None and not (arguments.resume and arguments.out):
         parser.error("the following arguments are required: TASK")

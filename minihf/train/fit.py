@@ -25,8 +25,9 @@ from minihf.train.budget import Budget
 from minihf.train.checkpoint import Checkpoints
 from minihf.train.console import interruptible, progress_bar
 from minihf.train.feed import Batches, first_of, test_of, train_of, upload
-from minihf.train.history import History, log_file
+from minihf.train.history import History
 from minihf.train.identity import identity
+from minihf.train.log import log_file
 from minihf.train.progress import Progress
 from minihf.train.run import Run
 
@@ -110,7 +111,8 @@ def fit(
         budget goes further. The log is cut back to the records that the run had made there. Under
         ``updates`` and ``epochs`` the run comes to the same bits as one that never stopped. What
         `params` and `state` hold is then of no account. A checkpoint that cannot be read gives way
-        to the one before, and one that cannot be written is left out, both with a RuntimeWarning.
+        to the one before, and one that cannot be written is left out, both with a RuntimeWarning,
+        as where the disk has no room for a record.
     on_record : callable of (dict), optional
         Told each record as it is made.
     progress : bool

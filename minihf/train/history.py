@@ -1,23 +1,20 @@
-"""The record of a run: one line of JSON per look at it, enough to draw any figure from.
+"""The record of a run: a dict for each look at it, enough to draw any figure from.
 
-Called by `minihf.fit`, which writes, and by reports, which read.
+Made by `minihf.fit`, and read by reports from the log that it wrote (`minihf.train.log`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minihf.params import Params
-from minihf.train.files import write_text
 
-__all__ = ["History", "as_line", "log_file"]
+__all__ = ["History"]
 
 
 @dataclass
@@ -113,46 +110,3 @@ class History:
         if not isinstance(ended, str):
             raise ValueError(f"{path}, line {len(records)}: 'ended' is {ended!r}, expected words")
         return cls(records, ended=ended)
-
-
-@contextmanager
-def log_file(
-    path: str | Path | None, before: Sequence[Mapping[str, Any]] = ()
-) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give a function that writes a record at once; it opens the log when it has the first.
-
-    The log then has the records `before`, and no others. Its folder is made if it is not there.
-    """
-    if path is None:
-        yield lambda record: None
-        return
-    path = Path(path)
-    with ExitStack() as stack:
-        file = None
-
-        def write(record: Mapping[str, Any]) -> None:
-            nonlocal file
-            try:
-                if file is None:  # not before there is something to write: an old log may be there
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_text(path, "".join(map(as_line, before)))
-                    file = stack.enter_context(path.open("a", encoding="utf-8"))
-                file.write(as_line(record))
-                file.flush()
-            except OSError as error:
-                raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None
-
-        yield write
-
-
-def as_line(record: Mapping[str, Any]) -> str:
-    """Return a record as one line of strict JSON: NaN and infinities become null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        return value
-
-    return json.dumps(plain(record), allow_nan=False) + "\n"

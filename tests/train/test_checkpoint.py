@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -386,52 +387,40 @@ def test_whatever_is_cut_off_is_noticed(kept, tmp_path):
             unpack(tmp_path / "cut.npz")
 
 
-def full_disk(*arguments, **keywords):
+def full_disk(*arguments):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-class Filling:
-    """A file on a disk with so many bytes left."""
-
-    def __init__(self, file, left):
-        self.file, self.left = file, left
-
-    def write(self, content):
-        self.left -= len(content)
-        if self.left < 0:
-            full_disk()
-        return self.file.write(content)
-
-    def __getattr__(self, name):
-        return getattr(self.file, name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.file.close()
 
 
 @pytest.mark.parametrize("room", [0, 1, 100, 2000, 3500])
 def test_a_disk_that_fills_up_while_a_checkpoint_is_written_costs_that_one_only(
-    room, kept, fit, monkeypatch
+    room, kept, fit, disk
 ):
-    before = {name: (kept / name).read_bytes() for name in (LATEST, PREVIOUS, BEST)}
-    assert max(map(len, before.values())) > room
-    open_ = Path.open
-
-    def fill(path, mode="r", **options):
-        file = open_(path, mode, **options)
-        return Filling(file, room) if ".part" in path.name else file
-
-    monkeypatch.setattr(Path, "open", fill)
+    before = {name: (kept / name).read_bytes() for name in (LATEST, PREVIOUS)}
+    assert len(before[LATEST]) > room
     whole = fit(hf.Adam(), updates=9)
+    disk.left = room
     with pytest.warns(RuntimeWarning, match="No space left on device; the run goes on"):
         history = fit(hf.Adam(), updates=9, checkpoint=kept, resume=True)
     assert history.params.vector.tobytes() == whole.params.vector.tobytes()
-    assert (kept / LATEST).read_bytes() == before[LATEST]
-    assert (kept / PREVIOUS).read_bytes() == before[PREVIOUS]
+    assert {name: (kept / name).read_bytes() for name in before} == before
     assert [path.name for path in kept.iterdir() if ".part" in path.name] == []
+
+
+def test_on_a_full_disk_a_run_comes_to_its_end_and_what_it_left_goes_on(kept, fit, disk):
+    log = kept / "log.jsonl"
+    whole = fit(hf.Adam(), updates=9, looks=9)
+
+    def fill(record):
+        disk.left = 0 if record["updates"] > 4 else math.inf
+
+    arguments = {"updates": 9, "looks": 9, "log": log, "checkpoint": kept, "resume": True}
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        history = fit(hf.Adam(), on_record=fill, **arguments)
+    assert history.params.vector.tobytes() == whole.params.vector.tobytes()
+    assert hf.History.read(log).ended == ""
+    disk.left = math.inf
+    assert fit(hf.Adam(), **arguments).params.vector.tobytes() == whole.params.vector.tobytes()
+    assert records(log) == [without_clocks(record) for record in whole]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
