@@ -25,7 +25,12 @@ endif
 # Two workers with a BLAS thread each: more threads than cores would fight.
 pytest  = OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: help demo test test-fast test-gpu lint docs bench bench-gpu clean
+# Either is installed under one of these names; apt-get wants root, or sudo that asks nothing.
+BROWSERS = chromium-headless-shell chromium chromium-browser google-chrome
+BRIEFLY  = -o Acquire::Retries=1 -o Acquire::http::Timeout=30 -o DPkg::Lock::Timeout=60
+admin    = $(if $(filter-out 0,$(shell id -u)),sudo -n) env DEBIAN_FRONTEND=noninteractive
+
+.PHONY: help demo test test-fast test-gpu browser lint docs bench bench-gpu clean
 .NOTPARALLEL:
 
 help:  ## list the tasks
@@ -42,6 +47,11 @@ test-fast: $(DEV)  ## run the tests that take no time, with fewer examples
 
 test-gpu: $(DEV)  ## run the tests that need a GPU, and say why if they are skipped
 	$(BIN)/pytest -m gpu -rs $(ARGS)
+
+browser:  ## install Chromium, in which the report's page is tested, by apt-get
+	@for name in $(BROWSERS); do command -v $$name && exit; done; \
+	$(admin) apt-get -qq $(BRIEFLY) update && \
+	$(admin) apt-get -qq $(BRIEFLY) -y --no-install-recommends install $(firstword $(BROWSERS)) >/dev/null
 
 lint: $(DEV)  ## check style, types, the order of imports and spelling
 	$(BIN)/ruff check

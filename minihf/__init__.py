@@ -10,7 +10,7 @@ The modules build on each other in this order, and so do the chapters of the boo
 
 from minihf import data, ops, optim
 from minihf.backend import asarray, device, to_host, use
-from minihf.curvature import GGN, PCH, Hessian
+from minihf.curvature import GGN, PCH, Hessian, block_energy, spectral_density
 from minihf.layers import (
     LSTM,
     RNN,
@@ -88,6 +88,7 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "asarray",
+    "block_energy",
     "cg",
     "cholesky",
     "data",
@@ -97,6 +98,7 @@ __all__ = [
     "ops",
     "optim",
     "papers",
+    "spectral_density",
     "tap",
     "to_host",
     "use",

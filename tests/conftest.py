@@ -4,6 +4,7 @@ Without ``--minihf-profile`` the property tests draw as many as in continuous in
 checks look at few cases.
 """
 
+import math
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ import pytest
 import minihf as hf
 from minihf import testing
 from minihf.testing.properties import load_profile
+from minihf.train import checkpoint
 
 load_profile("ci")
 
@@ -95,3 +97,10 @@ def stand_in():
     hf.use("strict")
     yield
     hf.use("numpy")
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Write a checkpoint after every update."""
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "SHARE", math.inf)

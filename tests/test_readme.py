@@ -40,7 +40,7 @@ def test_every_task_it_names_is_listed_by_make_help():
     listed = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    tasks = "demo test test-fast test-gpu lint docs bench bench-gpu clean"
+    tasks = "demo test test-fast test-gpu browser lint docs bench bench-gpu clean"
     for task in tasks.split():
         assert f"make {task} " in listed
         assert task in README

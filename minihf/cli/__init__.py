@@ -1,4 +1,4 @@
-"""The command line: ``minihf demo | run | race | reproduce | results | data | bench | check``.
+"""The command line: ``minihf demo``, ``run``, ``race`` and so on, by `minihf --help`.
 
 Exit codes: 0 fine, 1 the run failed or a check did, 2 the command was not understood. Each command
 stands beside its arguments; the library is imported when a command wants it.
@@ -9,14 +9,18 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.data import add_data
+from minihf.cli.report import add_report
 from minihf.cli.studies import add_reproduce, add_results
 from minihf.cli.train import add_demo, add_race, add_run
+from minihf.cli.watch import add_watch
 from minihf.memory import keep_freed_memory
 
 __all__ = ["main"]
@@ -29,13 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.command = shlex.join(["minihf", *words])
     keep_freed_memory()
     try:
-        return arguments.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return arguments.run(arguments)
     except KeyboardInterrupt:
         problem = "interrupted"
     except (OSError, RuntimeError, ValueError) as error:
         problem = str(error)
     print(f"minihf: {problem}", file=sys.stderr)
     return 1
+
+
+def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Show a warning as one line, above the progress bars."""
+    from tqdm import tqdm
+
+    tqdm.write(f"minihf: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"minihf {minihf.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (
-        add_demo, add_run, add_race, add_reproduce, add_results, add_data, add_bench, add_check,
+        add_demo, add_run, add_race, add_watch, add_report, add_reproduce, add_results, add_data,
+        add_bench, add_check,
     ):  # fmt: skip
         add(commands)
     return parser

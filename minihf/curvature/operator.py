@@ -141,6 +141,11 @@ class Shifted:
     def __init__(self, A: Any, shift: float, weight: float = 1.0) -> None:
         self.A, self.shift, self.weight, self.shape = A, shift, weight, A.shape
 
+    @property
+    def dtype(self) -> Any:
+        """That of A."""
+        return self.A.dtype
+
     def written(self) -> tuple[Array, int]:
         """Write it down: the matrix, and the products it took."""
         matrix, n_products = self.A.written()

@@ -23,7 +23,7 @@ from minihf.experiments.files import write_text
 from minihf.experiments.machine import blas, threads
 from minihf.experiments.methods import Method
 
-__all__ = ["conditions_of", "described", "joined", "keep"]
+__all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
 
 def conditions_of(
@@ -81,7 +81,7 @@ def joined(
     """
     held: dict[str, Any] = {**conditions, "seeds": [], "methods": {}}
     if path.exists():
-        held = _read(path)
+        held = read_race(path)
     differences = [
         f"{name} {held.get(name)!r} there and {value!r} here"
         for name, value in conditions.items()
@@ -104,7 +104,14 @@ def joined(
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_race(path: Path) -> dict[str, Any]:
+    """Read a race.json.
+
+    Raises
+    ------
+    ValueError
+        If it is not of a race: one line that names it.
+    """
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

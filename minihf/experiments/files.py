@@ -1,6 +1,7 @@
-"""Files that appear whole or not at all, and the folders that they appear in.
+"""Folders: made, numbered, held by one process; and what files in them are called.
 
-Called by whatever an experiment leaves behind: logs, tables, figures.
+Files themselves appear whole or not at all (`minihf.train.files`). Called by whatever an experiment
+leaves behind: runs, tables, figures.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryFile
+
+from minihf.train.files import aside, sweep, whole, write_text
 
 if sys.platform != "win32":
     import fcntl
@@ -24,6 +26,8 @@ __all__ = [
     "aside",
     "file_name",
     "folder",
+    "is_held",
+    "last_folder",
     "must_be_writable",
     "new_folder",
     "sweep",
@@ -111,6 +115,22 @@ def new_folder(path: Path) -> Path:
     raise AssertionError("whole numbers have no end")
 
 
+def last_folder(path: Path) -> Path:
+    """Return the one that `new_folder` made last; the first, if there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "digits-adam,lr=0.1-0"
+    >>> made = [new_folder(path) for _ in range(3)]
+    >>> last_folder(path) == made[-1]
+    True
+    """
+    ends = (other.name.removeprefix(f"{path.name}-") for other in path.parent.glob("*-*"))
+    number = max((int(end) for end in ends if end.isdecimal()), default=1)
+    return path if number == 1 else path.with_name(f"{path.name}-{number}")
+
+
 def must_be_writable(path: Path) -> None:
     """Raise the system's OSError if no file can be made in a folder: rights alone do not tell."""
     with TemporaryFile(dir=path):
@@ -150,54 +170,25 @@ def alone_in(path: Path, what: str = "race") -> Iterator[None]:
             (path / LOCK).unlink(missing_ok=True)
 
 
+def is_held(path: Path) -> bool | None:
+    """Tell whether a process holds a folder by `alone_in`; None where that cannot be known."""
+    if sys.platform == "win32":
+        return None
+    try:
+        with (path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:                                      # not ours to open
+        return None
+    return False
+
+
 def _is_gone(path: Path, descriptor: int) -> bool:
     """Tell whether a file that was opened is not the one under that name any more."""
     try:
         return not os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return True
-
-
-# Files ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a name beside `path` that is nobody else's; at the end nothing is left under it."""
-    part = path.with_name(f".{path.stem}.{token_hex(4)}.part{path.suffix}")
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; what is there at the end is put in place.
-
-    Where the block is left by an exception, nothing is put in place and nothing remains.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with whole(path) as part:
-    ...     _ = part.write_text("complete")
-    >>> path.read_text(), [file.name for file in path.parent.iterdir()]
-    ('complete', ['a.txt'])
-    """
-    with aside(path) as part:
-        yield part
-        os.replace(part, path)
-
-
-def sweep(path: Path) -> None:
-    """Remove what processes that were killed have left in a folder. Nobody may be writing in it."""
-    for part in path.glob(f".*.{'[0-9a-f]' * 8}.part.*"):
-        part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")

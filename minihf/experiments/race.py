@@ -4,8 +4,9 @@
 
 All methods take their turn with a seed before the next one begins, so that a machine that slows
 down hits them alike. Each run has a folder of its own in the race's. A run is complete when its log
-says why it ended, and a race that was interrupted goes on with what is missing. Two races do not
-run in one folder at the same time. Called by ``minihf race``.
+says why it ended, and a race that was interrupted goes on with what is missing: with the run that
+was under way from its checkpoint. Two races do not run in one folder at the same time. Called by
+``minihf race``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
+from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
-from minihf.experiments.run_folder import LOG, carry_out, plan
+from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
@@ -32,7 +34,7 @@ __all__ = ["LOOKS", "RECORD", "race", "run_folder"]
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
 
-RECORD = "race.json"
+RECORD = RACE
 
 
 def race(
@@ -92,7 +94,7 @@ def race(
     RuntimeError
         Likewise, if another race is running in it.
     KeyboardInterrupt
-        If it was interrupted. Complete runs are kept, and the same call goes on.
+        If it was interrupted. What is there is kept, and the same call goes on.
     """
     task = TASKS[task_name]
     methods = {word: variant(task.methods, word) for word in words}
@@ -120,9 +122,12 @@ def race(
         for word, seed in missing:
             planned = plan(
                 experiment, common, word, budget, seed,
-                data_path=data_path, scale=scale, command=command,
+                data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
-            _run(experiment, planned, run_folder(out, word, seed), looks, progress)
+            _run(
+                experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
+                density=lanczos_density if seed == seeds[0] else None,
+            )  # fmt: skip
         runs = {
             word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}
             for word in words
@@ -158,11 +163,11 @@ def _rehearse(experiment: Experiment, word: str, method: Method) -> None:
 
 
 def _run(
-    experiment: Experiment, planned: Mapping[str, Any], place: Path, looks: int, progress: bool
+    experiment: Experiment, planned: Mapping[str, Any], place: Path, **options: Any
 ) -> None:
     place.mkdir(exist_ok=True)
     name = f"{planned['method']}, seed {planned['seed']}"
-    history = carry_out(place, experiment, planned, looks=looks, progress=progress, name=name)
+    history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
 

@@ -9,17 +9,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.conditions import conditions_of
-from minihf.experiments.experiment import Experiment
+from minihf.experiments.conditions import conditions_of, described
+from minihf.experiments.experiment import Experiment, in_words
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name, folder, new_folder
+from minihf.experiments.logs import is_complete
+from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
-from minihf.experiments.run_folder import FIGURE, carry_out, must_be_free, plan
+from minihf.experiments.run_folder import (
+    FIGURE,
+    LOG,
+    RECORD,
+    carry_out,
+    is_of_a_race,
+    must_be_free,
+    plan,
+    read_plan,
+    what_goes_on,
+)
 from minihf.experiments.tasks import TASKS
-from minihf.experiments.variants import variant
+from minihf.experiments.variants import one_of, variant
 from minihf.train import History
+from minihf.train.checkpoint import LATEST, PREVIOUS
 
-__all__ = ["RUNS", "run"]
+__all__ = ["RUNS", "go_on", "run", "usual_folder"]
 
 RUNS = Path("runs")
 """Where runs lie that are not told where to."""
@@ -32,6 +45,8 @@ def run(
     seed: int = 0,
     out: Path | None = None,
     data_path: Path | None = None,
+    cases: int | None = None,
+    scale: str | None = None,
     command: str = "",
     say: Callable[[str], None] = lambda line: None,
     **options: Any,
@@ -39,8 +54,8 @@ def run(
     """Train, and leave a run's folder with its figure.
 
     Without `out` it is ``runs/TASK-METHOD-SEED``, or, where a run has left that, numbered,
-    ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. `options` are keywords of
-    `minihf.fit`.
+    ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. With `cases` only the first so
+    many are kept, of training and test data. `options` are keywords of `minihf.fit`.
 
     Returns
     -------
@@ -57,18 +72,96 @@ def run(
     task = TASKS[task_name]
     if out is not None:
         must_be_free(out)
-    variant(task.methods, word)
-    experiment = Experiment.of(task, data_path)
+    experiment = Experiment.of(task, data_path, cases)
     say(f"{task_name}: {task.summary}")
     say(experiment.facts)
     must_suit(experiment, word)
     conditions = conditions_of(experiment, task_name, budget)
     planned = plan(
-        experiment, conditions, word, budget, seed, data_path=data_path, command=command
-    )
-    place = out or new_folder(RUNS / f"{task_name}-{file_name(word)}-{seed}")
+        experiment, conditions, word, budget, seed,
+        data_path=data_path, cases=cases, scale=scale, command=command,
+    )  # fmt: skip
+    place = out or new_folder(usual_folder(task_name, word, seed))
     with folder(place):
-        history = carry_out(place, experiment, planned, **options)
-        figure = draw_race({word: {seed: history}}, task_name, task.metric_name)
-        write_figure(figure, place / FIGURE)
+        history = carry_out(place, experiment, planned, density=lanczos_density, **options)
+        _draw(place, planned, history)
     return history, place
+
+
+def usual_folder(task_name: str, word: str, seed: int) -> Path:
+    """Return where a run lies that is not told where to, but for the number at its end."""
+    return RUNS / f"{task_name}-{file_name(word)}-{seed}"
+
+
+def go_on(
+    place: Path,
+    given: Mapping[str, Any],
+    say: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> tuple[History, Path]:
+    """Go on with the run in a folder, from its checkpoint; it has all that is needed.
+
+    Parameters
+    ----------
+    place : path
+    given : mapping
+        What is expected of the run, as far as it is: its ``task``, ``method``, ``seed`` and
+        ``scale``, which must agree; another ``budget``, which it is to spend instead; another
+        ``data_path``, where its data lie now.
+
+    Raises
+    ------
+    ValueError
+        If there is no such run, or it is another one, on other data or by other settings, or a
+        race's; or it is complete and its checkpoints are gone.
+    """
+    planned = read_plan(place)
+    if is_of_a_race(place):
+        raise ValueError(
+            f"{str(place)!r} is a run of a race, which goes on by its own command: "
+            f"{what_goes_on(place, planned)}"
+        )
+    for name in ("task", "method", "seed", "scale"):
+        held = planned.get(name)
+        if given.get(name, held) != held:
+            raise ValueError(f"{str(place)!r} has a run of {name} {held!r}, not {given[name]!r}")
+    planned |= {name: given[name] for name in ("budget", "data_path") if name in given}
+    if is_complete(place / LOG) and not any((place / it).exists() for it in (LATEST, PREVIOUS)):
+        raise ValueError(
+            f"{str(place)!r} is complete, and has no checkpoint to go further from"
+        )
+    task_name, data_path = one_of(TASKS, "task", planned["task"]), planned.get("data_path")
+    experiment = Experiment.of(
+        TASKS[task_name], None if data_path is None else Path(data_path), planned.get("cases")
+    )
+    say(f"{task_name}: {experiment.task.summary}")
+    say(experiment.facts)
+    planned["conditions"]["budget"] = in_words(planned["budget"])
+    _must_be_alike(place, planned, experiment, say)
+    history = carry_out(
+        place, experiment, planned, resume=True, density=lanczos_density, **options
+    )
+    _draw(place, planned, history)
+    return history, place
+
+
+def _must_be_alike(
+    place: Path, planned: Mapping[str, Any], experiment: Experiment, say: Callable[[str], None]
+) -> None:
+    """Refuse other data, another network, other settings; say what else is not as it was."""
+    method = variant(experiment.task.methods, planned["method"])
+    there = planned["conditions"] | {"settings": planned["settings"]}
+    here = conditions_of(experiment, planned["task"], planned["budget"])
+    here |= {"settings": described(method)}
+    for name, value in here.items():
+        if there.get(name) == value:
+            continue
+        difference = f"{name} {there.get(name)!r} there and {value!r} here"
+        if name in ("data_sha256", "parameters", "settings"):
+            raise ValueError(f"{str(place / RECORD)!r} is of another run: {difference}")
+        say(f"not bit for bit as it would have been: {difference}")
+
+
+def _draw(place: Path, planned: Mapping[str, Any], history: History) -> None:
+    runs = {planned["method"]: {planned["seed"]: history}}
+    write_figure(draw_race(runs, planned["task"], planned["metric_name"]), place / FIGURE)

@@ -2,6 +2,8 @@
 
     run.json      what was run: task, method, seed, budget, conditions, and the command
     log.jsonl     how it went: a record for each look, written at once
+    latest.npz    where it stood, to go on from; previous.npz, best.npz (`minihf.train.checkpoint`)
+    portrait.npz  what the trained network shows (`minihf.experiments.portrait`)
     figure.png    what `minihf run` draws of it
 
 Called by the runner and the race, which make such folders, and by whatever reads them.
@@ -13,18 +15,34 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from minihf.experiments.conditions import described
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.files import alone_in, sweep, write_text
+from minihf.experiments.portrait import PORTRAIT, Density, portrait_of, write_portrait
 from minihf.experiments.variants import variant
 from minihf.train import History
 
-__all__ = ["FIGURE", "FORMAT", "LOG", "RECORD", "carry_out", "must_be_free", "plan", "read_plan"]
+__all__ = [
+    "FIGURE",
+    "FORMAT",
+    "LOG",
+    "RACE",
+    "RECORD",
+    "carry_out",
+    "is_of_a_race",
+    "must_be_free",
+    "plan",
+    "read_plan",
+    "what_goes_on",
+]
 
 FORMAT = 1
 RECORD, LOG, FIGURE = "run.json", "log.jsonl", "figure.png"
+RACE = "race.json"
+"""What the folder of a race has, in which runs' folders may lie."""
 
 KEYS = {
     "format": int, "task": str, "method": str, "label": str, "first_order": bool, "settings": str,
@@ -42,6 +60,7 @@ def plan(
     seed: int,
     *,
     data_path: Path | None = None,
+    cases: int | None = None,
     scale: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -59,6 +78,8 @@ def plan(
     seed : int
     data_path : path, optional
         The user's own data.
+    cases : int, optional
+        Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
     command : str
@@ -78,6 +99,7 @@ def plan(
         "metric_name": experiment.task.metric_name,
         "summary": experiment.task.summary,
         "data_path": None if data_path is None else str(data_path),
+        "cases": cases,
         "conditions": dict(conditions),
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -121,7 +143,8 @@ def must_be_free(folder: Path) -> None:
     """
     if (folder / RECORD).exists():
         raise ValueError(
-            f"{str(folder)!r} has a run, which stays as it is; take another folder"
+            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
+            "another folder"
         )
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(
@@ -130,10 +153,28 @@ def must_be_free(folder: Path) -> None:
         )
 
 
+def is_of_a_race(folder: Path) -> bool:
+    """Tell whether a run's folder lies in a race's."""
+    return (folder.parent / RACE).exists()
+
+
+def what_goes_on(folder: Path, planned: Mapping[str, Any]) -> str:
+    """Return the command that goes on with a run."""
+    alone = f"minihf run --out {quote(str(folder))} --resume"
+    return planned["command"] if is_of_a_race(folder) else alone
+
+
 def carry_out(
-    folder: Path, experiment: Experiment, planned: Mapping[str, Any], **options: Any
+    folder: Path,
+    experiment: Experiment,
+    planned: Mapping[str, Any],
+    resume: bool = False,
+    density: Density | None = None,
+    **options: Any,
 ) -> History:
     """Train as run.json says, in its folder, which is there; `options` are those of `minihf.fit`.
+
+    At the end it has its portrait taken, with spectra if a `density` is given.
 
     Raises
     ------
@@ -144,6 +185,10 @@ def carry_out(
     with alone_in(folder, "run"):
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
-        return experiment.train(
-            method, planned["budget"], planned["seed"], log=folder / LOG, **options
-        )
+        history = experiment.train(
+            method, planned["budget"], planned["seed"],
+            log=folder / LOG, checkpoint=folder, resume=resume, **options,
+        )  # fmt: skip
+        if history.ended != "interrupted":
+            write_portrait(folder / PORTRAIT, portrait_of(experiment, history, density))
+        return history

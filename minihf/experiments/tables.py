@@ -1,6 +1,6 @@
 """The table of a race: a row for each method, medians over the seeds, as aligned Markdown.
 
-Called by ``minihf demo``, ``minihf run`` and ``minihf race``.
+Called by ``minihf demo``, ``minihf run`` and ``minihf race``, and by the report.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from minihf.experiments.summary import Runs, ends, final, seconds_to, short, target_of
 from minihf.train import History
 
-__all__ = ["markdown", "table"]
+__all__ = ["markdown", "notes", "rows", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
 PRODUCTS = (
@@ -32,34 +32,41 @@ def table(runs: Runs, target: float | None = None, first_order: Collection[str] 
     """
     if target is None:
         target = target_of(runs, first_order)
+    said = notes(runs, target, first_order)
+    return "\n".join([markdown(rows(runs, target)), *([""] if said else []), *said])
+
+
+def rows(runs: Runs, target: float | None) -> list[list[str]]:
+    """Return the table's cells, the head first; without a target, without its column."""
     heads = ["method", "train error", "test error"]
     heads += [] if target is None else [f"seconds to {short(target)}"]
-    rows = [[*heads, *SPENT.values(), "seconds"]]
+    found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
         row = [name, *(final(seeds, part).words() for part in ("train", "test"))]
         row += [] if target is None else [seconds_to(seeds, target).words("–")]
-        rows.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
-    return "\n".join([markdown(rows), *_notes(runs, target, first_order)])
+        found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+    return found
 
 
-def _notes(runs: Runs, target: float | None, first_order: Collection[str]) -> list[str]:
-    notes = []
+def notes(runs: Runs, target: float | None, first_order: Collection[str]) -> list[str]:
+    """Return how to read the table, and which runs went wrong, a line each."""
+    found = []
     if any(len(seeds) > 1 for seeds in runs.values()):
-        notes.append("Medians over the seeds, smallest and largest in parentheses.")
+        found.append("Medians over the seeds, smallest and largest in parentheses.")
     if target is not None:
-        notes.append(
+        found.append(
             f"Seconds to {short(target)}: until a training error of {target:.6g} or less was "
             "first measured; – if it never was."
         )
     if not runs.keys() <= set(first_order):
-        notes.append(PRODUCTS)
-    notes += [
+        found.append(PRODUCTS)
+    found += [
         f"{name}, seed {seed}: {problem}."
         for name, seeds in runs.items()
         for seed, history in seeds.items()
         if (problem := _problem(history))
     ]
-    return ["", *notes] if notes else []
+    return found
 
 
 def _problem(history: History) -> str:

@@ -9,15 +9,15 @@ Called by `minihf.fit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from minihf.backend import array_module, asarray, device, prefetched, to_host
-from minihf.optim.batches import Batch, leaves_of, n_cases, rows
+from minihf.optim.batches import Batch, leaves_of, n_cases, resume, rows
 
-__all__ = ["RESIDENT", "batches_of", "first_of", "test_of", "train_of", "upload"]
+__all__ = ["RESIDENT", "Batches", "first_of", "test_of", "train_of", "upload"]
 
 RESIDENT = 2**30
 """Bytes of data that stay on a device; of more, one batch at a time is there."""
@@ -68,28 +68,57 @@ def upload(which: str, batch: Batch, in_parts: bool = True) -> Batch:
     return bring(x, "x"), bring(y, "y")
 
 
-def batches_of(train: Batch, size: int | None, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield batches for ever: all cases as they are, or `size` in a new order each epoch.
+class Batches(Iterator[Batch]):
+    """Batches for ever: all cases as they are, or `size` in a new order each epoch.
 
     They are on the backend in use, wherever the data are.
+
+    Attributes
+    ----------
+    place : mapping or None
+        Where the next one begins: the generator's state at the beginning of the epoch, and the
+        batches of it that are gone. Plain numbers, to go on from. None where batches are all cases,
+        and before the first one.
     """
-    N = n_cases(train)
-    if size is not None and not (isinstance(size, int) and 1 <= size <= N):
-        raise ValueError(
-            f"fit: batch_size is {size!r}, expected a whole number from 1 to {N}, all cases"
-        )
-    return prefetched(_endless(train, size, rng))
+
+    def __init__(
+        self,
+        train: Batch,
+        size: int | None,
+        rng: np.random.Generator,
+        place: Mapping[str, Any] | None = None,
+    ) -> None:
+        N = n_cases(train)
+        if size is not None and not (isinstance(size, int) and 1 <= size <= N):
+            raise ValueError(
+                f"fit: batch_size is {size!r}, expected a whole number from 1 to {N}, all cases"
+            )
+        self.place = place
+        if place is not None:
+            rng = resume(place["rng"])
+        gone = 0 if place is None else place["gone"]
+        self._items = prefetched(_endless(train, size, rng, gone))
+
+    def __next__(self) -> Batch:
+        batch, self.place = next(self._items)
+        return batch
 
 
-def _endless(train: Batch, size: int | None, rng: np.random.Generator) -> Iterator[Batch]:
+def _endless(
+    train: Batch, size: int | None, rng: np.random.Generator, gone: int
+) -> Iterator[tuple[Batch, Mapping[str, Any] | None]]:
+    """Yield each batch with the place after it: who takes one ahead is not there yet."""
     N = n_cases(train)
     while size is None:
-        yield train
+        yield train, None
     while True:
+        state = rng.bit_generator.state
         order = rng.permutation(N)
         order = order if _elsewhere(train) else asarray(order)
-        for start in range(0, N - size + 1, size):
-            yield rows(train, order[start : start + size])
+        for number in range(gone, N // size):
+            index = order[number * size : (number + 1) * size]
+            yield rows(train, index), {"rng": state, "gone": number + 1}
+        gone = 0
 
 
 def first_of(train: Batch, size: int | None) -> Batch:

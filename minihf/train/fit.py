@@ -1,8 +1,9 @@
 """The training loop: one for every optimizer, so that a race between two is fair.
 
-Only updates are on the clock; looking at the training and test error is not. Where the budget is
-seconds, looking may take a share of them on top and no more: looks at a slow network, or at much
-data, become fewer. Every record carries all the axes a figure could want.
+Only updates are on the clock; looking at the training and test error is not, nor is writing a
+checkpoint. Where the budget is seconds, looking may take a share of them on top and no more: looks
+at a slow network, or at much data, become fewer. Every record carries all the axes a figure could
+want.
 
 Called by users, examples, the experiments and the command line.
 """
@@ -10,28 +11,27 @@ Called by users, examples, the experiments and the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from minihf.backend import prefetched, to_host
-from minihf.optim.batches import Batch, chunks, n_cases
-from minihf.optim.report import Report
+from minihf.optim.batches import Batch
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
+from minihf.train.budget import Budget
+from minihf.train.checkpoint import Checkpoints
 from minihf.train.console import interruptible, progress_bar
-from minihf.train.feed import batches_of, first_of, test_of, train_of, upload
-from minihf.train.history import History, log_file
+from minihf.train.feed import Batches, first_of, test_of, train_of, upload
+from minihf.train.history import History
+from minihf.train.identity import identity
+from minihf.train.log import log_file
+from minihf.train.progress import Progress
+from minihf.train.run import Run
 
 __all__ = ["fit"]
-
-LOOKING = 0.25
-"""Under a budget of seconds: the time that looks may have taken, as a share of the updates'."""
 
 
 def fit(
@@ -52,6 +52,9 @@ def fit(
     averaging: float | None = None,
     looks: int = 60,
     log: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
     progress: bool = True,
     name: str = "",
     give_up_after: int = 10,
@@ -100,6 +103,18 @@ def fit(
     log : path, optional
         A file to which each record goes at once, as a line of JSON. An existing one is replaced,
         and its folder is made if it is not there.
+    checkpoint : path, optional
+        A folder for checkpoints (`minihf.train.checkpoint`): one every half minute, unless writing
+        would then take more than a hundredth of the time, and one at the end.
+    resume : bool
+        Go on from the checkpoint, if there is one, with the same arguments and data; a larger
+        budget goes further. The log is cut back to the records that the run had made there. Under
+        ``updates`` and ``epochs`` the run comes to the same bits as one that never stopped. What
+        `params` and `state` hold is then of no account. A checkpoint that cannot be read gives way
+        to the one before, and one that cannot be written is left out, both with a RuntimeWarning,
+        as where the disk has no room for a record.
+    on_record : callable of (dict), optional
+        Told each record as it is made.
     progress : bool
         Whether to show a progress bar.
     name : str
@@ -111,14 +126,15 @@ def fit(
     -------
     History
         With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the
-        update at hand and returns likewise.
+        update at hand, writes a checkpoint and returns likewise.
 
     Raises
     ------
     ValueError
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
         treat the network, `state` is of other blocks or of another network, `looks` is negative or
-        `give_up_after` not positive.
+        `give_up_after` not positive; or if there is a checkpoint and `resume` is False, or it is of
+        another run, or none can be read.
     TypeError
         If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
         `state` is another optimizer's; or if `loss` lacks a method that `opt` needs.
@@ -132,46 +148,73 @@ def fit(
     ...                  updates=5, progress=False)
     >>> history.ended, history.last["train"] < history.records[0]["train"]
     ('5 updates', True)
+
+    From a checkpoint a run goes on, here to a larger budget:
+
+    >>> from tempfile import mkdtemp
+    >>> arguments = {"checkpoint": mkdtemp(), "batch_size": 100, "progress": False}
+    >>> opt, loss = hf.Adam(), hf.SoftmaxCrossEntropy()
+    >>> first = hf.fit(net, loss, opt, digits, updates=20, **arguments)
+    >>> second = hf.fit(net, loss, opt, digits, updates=30, resume=True, **arguments)
+    >>> whole = hf.fit(net, loss, opt, digits, updates=30, batch_size=100, progress=False)
+    >>> bool((second.params.vector == whole.params.vector).all())
+    True
     """
     _must_be_trainable(net, loss, opt, params)
-    budget = _Budget.of(updates, seconds, epochs)
-    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
-        if value < least:
-            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
-    if averaging is not None and not 0 < averaging <= 1:
-        raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
+    budget = Budget.of(updates, seconds, epochs)
+    _must_make_sense(looks, give_up_after, averaging)
+    if resume and checkpoint is None:
+        raise ValueError("fit: resume=True goes on from a checkpoint; pass checkpoint=FOLDER")
     train = upload("train", train_of(data), in_parts=batch_size is not None)
     held_out = test_of(data, test)
-    batches = batches_of(train, batch_size, np.random.default_rng(seed))
     params = net.init(seed) if params is None else params
     if hasattr(opt, "must_suit"):
         opt.must_suit(net, loss, params, first_of(train, batch_size))
     fresh = opt.init(params, seed)
     state = fresh if state is None else _must_go_on(opt, state, params, fresh)
-    run = _Run(
-        net, loss, opt, params, state, metric or loss.value, train,
+    run = Run(
+        net, loss, opt, metric or loss.value, train,
         None if held_out is None else upload("test", held_out),
-        None if averaging is None else RunningMean(averaging),
+        Progress(params, state, params, None if averaging is None else RunningMean(averaging)),
     )  # fmt: skip
+    saved = None
+    if checkpoint is not None:
+        size = f"{batch_size or 'all'} of {run.N} cases"
+        what = identity(net, params, opt, loss, seed=seed, batch=size, averaging=averaging)
+        saved = Checkpoints(checkpoint, what)
+        run.now = saved.begin(run.now, resume)
+        _must_go_on(opt, run.now.state, params, fresh)
+    batches = Batches(train, batch_size, np.random.default_rng(seed), run.now.place)
 
     with ExitStack() as stack:
-        write = stack.enter_context(log_file(log))
-        show = stack.enter_context(progress_bar(name or "fit", progress))
+        write = stack.enter_context(log_file(log, run.now.records.copy()))
+        show = stack.enter_context(progress_bar(name or "fit", progress, budget.spent(run.done)))
         interrupted = stack.enter_context(interruptible())
-        next_look = 0
         while True:
-            spent = budget.spent(run)
+            spent = budget.spent(run.done)
             ended = run.gave_up(give_up_after) or (budget.name if spent >= 1 else "")
             ended = ended or ("interrupted" if interrupted() else "")
-            due = looks * spent >= next_look and (budget.kind != "seconds" or run.may_look())
-            if ended or due:
-                write(run.look(ended))
-                next_look = math.floor(looks * spent) + 1
-            show(min(spent, 1.0), run.summary())
+            if saved is not None and (ended or saved.is_due()):
+                saved.keep(run.now)  # before the look: a run that goes on begins here
+            due = _is_due(looks, spent, [budget.spent(record) for record in run.now.records[-1:]])
+            if ended or (due and (budget.kind != "seconds" or run.may_look())):
+                record = run.look(ended)
+                write(record)
+                if on_record is not None:
+                    on_record(record)
+            show(min(spent, 1.0), run.in_one_line())
             if ended:
                 break
             run.update(next(batches))
-    return History(run.records, run.good, run.state, ended, run.shown)
+            run.now.place = batches.place
+    if saved is not None:
+        saved.keep_best(run.now.best)
+    return History(run.now.records, run.now.good, run.now.state, ended, run.now.shown)
+
+
+def _is_due(looks: int, spent: float, before: Sequence[float]) -> bool:
+    """Tell whether a look is due by the share that is spent, and that at the last look, if any."""
+    return not before or math.floor(looks * spent) > math.floor(looks * before[-1])
 
 
 def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
@@ -187,6 +230,14 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
         raise TypeError("fit: net is a function without initial parameters; pass params=")
 
 
+def _must_make_sense(looks: int, give_up_after: int, averaging: float | None) -> None:
+    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
+        if value < least:
+            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
+    if averaging is not None and not 0 < averaging <= 1:
+        raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
+
+
 def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:
     if fresh is not None and type(state) is not type(fresh):
         raise TypeError(
@@ -196,173 +247,3 @@ def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:
     if hasattr(state, "must_suit"):
         state.must_suit(params, fresh)
     return state
-
-
-@dataclass
-class _Run:
-    """A run in progress: what changes from update to update."""
-
-    net: Any
-    loss: Any
-    opt: Any
-    params: Params
-    state: Any
-    metric: Callable[[Any, Any], Any]
-    train: Batch
-    test: Batch | None
-    mean: RunningMean | None
-    good: Params = field(init=False)  # the last parameters whose objective was seen to be finite
-    report: Report | None = None
-    updates: int = 0
-    seconds: float = 0.0
-    looking: float = 0.0
-    products: int = 0
-    cases: int = 0
-    rejected: int = 0
-    rose: int = 0
-    rejected_in_a_row: int = 0
-    records: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.good = self.params
-
-    @property
-    def shown(self) -> Params:
-        """The parameters that are looked at: the last ones, or their mean."""
-        if self.mean is None or self.mean.params is None:
-            return self.params
-        return self.mean.params
-
-    @property
-    def data_passes(self) -> float:
-        return self.cases / n_cases(self.train)
-
-    def update(self, batch: Batch) -> None:
-        """Make one update, on the clock."""
-        before = self.params
-        began = perf_counter()
-        with np.errstate(over="ignore", invalid="ignore"):  # reported as a rejected update
-            self.params, self.state, report = self.opt.step(
-                self.net, self.loss, self.params, self.state, batch
-            )
-            if self.mean is not None:
-                self.mean.add(self.params)
-        self.seconds += perf_counter() - began
-        self.updates += 1
-        self.cases += report.cases
-        self.products += report.products
-        self.rejected += not report.accepted
-        self.rose += self._rose(report)
-        self.rejected_in_a_row = 0 if report.accepted else self.rejected_in_a_row + 1
-        self.report = report
-        if math.isfinite(report.objective):
-            self.good = before
-
-    def _rose(self, report: Report) -> bool:
-        """Tell whether the objective rose: by this update, or, unmeasured, since the last one."""
-        if report.new_objective is not None:
-            return report.new_objective > report.objective
-        same_cases = self.report is not None and report.cases == n_cases(self.train)
-        return same_cases and self.report is not None and report.objective > self.report.objective
-
-    def gave_up(self, patience: int) -> str:
-        """Say why there is no point in going on, or nothing."""
-        if self.rejected_in_a_row < patience or self.report is None:
-            return ""
-        return f"gave up after {patience} rejected updates in a row: {self.report.problem}"
-
-    def may_look(self) -> bool:
-        """Tell whether looking has kept to its share of the time so far."""
-        return self.looking <= LOOKING * self.seconds
-
-    def look(self, ended: str) -> dict[str, Any]:
-        """Measure, off the clock, and return the record."""
-        began, report = perf_counter(), self.report
-        shown = self.shown
-        train, objective = self._means(shown, self.train, self.metric, self.loss.value)
-        test = None if self.test is None else self._means(shown, self.test, self.metric)[0]
-        if ended and shown is not self.params:
-            (objective,) = self._means(self.params, self.train, self.loss.value)
-        if math.isfinite(objective) and (ended or shown is self.params):
-            self.good = self.params  # the metric may be finite all the same
-        self.looking += perf_counter() - began
-        self.records.append(
-            {
-                "updates": self.updates,
-                "seconds": self.seconds,
-                "products": self.products,
-                "data_passes": self.data_passes,
-                "train": train,
-                "test": test,
-                "rejected": self.rejected,
-                "rose": self.rose,
-                "objective": None if report is None else report.objective,
-                "lam": None if report is None else report.lam,
-                "rho": None if report is None else report.rho,
-                "iterations": 0 if report is None else report.iterations,
-                "problem": "" if report is None else report.problem,
-                "blocks": {} if report is None else report.as_dict()["blocks"],
-                "ended": ended,
-            }
-        )
-        return self.records[-1]
-
-    def summary(self) -> str:
-        """Say where the run stands, for the progress bar."""
-        record, report = self.records[-1], self.report
-        parts = [f"update {self.updates}", f"train {record['train']:.4g}"]
-        if record["test"] is not None:
-            parts.append(f"test {record['test']:.4g}")
-        if report is not None and report.lam is not None:
-            parts.append(f"lam {report.lam:.2g}")
-            if self.products:
-                speed = self.products / max(self.seconds, 1e-9)
-                parts += [f"cg {report.iterations}", f"{speed:.0f} products/s"]
-        if self.rose:
-            parts.append(f"rose {self.rose}x")
-        if report is not None and report.problem:
-            parts.append(report.problem)
-        return ", ".join(parts)
-
-    def _means(
-        self, params: Params, batch: Batch, *measures: Callable[[Any, Any], Any]
-    ) -> list[float]:
-        """Return the means over the cases of functions of (output, y), in one forward pass."""
-        means = [0.0] * len(measures)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for (x, y), share in prefetched(chunks(batch)):
-                output = self.net(params, x)
-                for i, measure in enumerate(measures):
-                    means[i] += share * float(to_host(measure(output, y)))
-        return means
-
-
-@dataclass(frozen=True)
-class _Budget:
-    """What a run may spend."""
-
-    kind: str
-    amount: float
-
-    @classmethod
-    def of(cls, updates: Any, seconds: Any, epochs: Any) -> _Budget:
-        given = {"updates": updates, "seconds": seconds, "epochs": epochs}
-        given = {kind: amount for kind, amount in given.items() if amount is not None}
-        if len(given) != 1:
-            raise ValueError(
-                "fit: give one budget of updates=, seconds=, epochs=; "
-                f"got {', '.join(given) or 'none'}"
-            )
-        ((kind, amount),) = given.items()
-        if isinstance(amount, str) or not amount > 0:
-            raise ValueError(f"fit: {kind} must be a positive number, got {amount!r}")
-        return cls(kind, amount)
-
-    @property
-    def name(self) -> str:
-        return f"{self.amount:g} {self.kind}"
-
-    def spent(self, run: _Run) -> float:
-        """Return the share that is spent."""
-        done = {"updates": run.updates, "seconds": run.seconds, "epochs": run.data_passes}
-        return done[self.kind] / self.amount

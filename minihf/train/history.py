@@ -1,22 +1,20 @@
-"""The record of a run: one line of JSON per look at it, enough to draw any figure from.
+"""The record of a run: a dict for each look at it, enough to draw any figure from.
 
-Called by `minihf.fit`, which writes, and by reports, which read.
+Made by `minihf.fit`, and read by reports from the log that it wrote (`minihf.train.log`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minihf.params import Params
 
-__all__ = ["History", "log_file"]
+__all__ = ["History"]
 
 
 @dataclass
@@ -112,42 +110,3 @@ class History:
         if not isinstance(ended, str):
             raise ValueError(f"{path}, line {len(records)}: 'ended' is {ended!r}, expected words")
         return cls(records, ended=ended)
-
-
-@contextmanager
-def log_file(path: str | Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give a function that writes a record at once; it opens the log when it has the first.
-
-    The log's folder is made then, too, if it is not there.
-    """
-    if path is None:
-        yield lambda record: None
-        return
-    with ExitStack() as stack:
-        file = None
-
-        def write(record: dict[str, Any]) -> None:
-            nonlocal file
-            if file is None:  # not before there is something to write: an old log may be there
-                try:
-                    Path(path).parent.mkdir(parents=True, exist_ok=True)
-                    file = stack.enter_context(Path(path).open("w", encoding="utf-8"))
-                except OSError as error:
-                    raise OSError(f"cannot write the log {str(path)!r}: {error.strerror}") from None
-            file.write(_as_line(record))
-            file.flush()
-
-        yield write
-
-
-def _as_line(record: Mapping[str, Any]) -> str:
-    """Return a record as one line of strict JSON: NaN and infinities become null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(entry) for key, entry in value.items()}
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        return value
-
-    return json.dumps(plain(record), allow_nan=False) + "\n"

@@ -35,7 +35,7 @@ FILES = ["race.json", "race.png", "race.svg", "table.md"]
 def race(monkeypatch, tmp_path):
     """Race two methods on the digits from two seeds, on a clock that ticks, without drawing."""
     ticks = itertools.count()
-    monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(racing, "draw_race", lambda *arguments: None)
     monkeypatch.setattr(racing, "write_figure", lambda figure, path: path.write_text("drawn"))
 
@@ -94,11 +94,11 @@ def files(folder):
 
 
 def texts(folder):
-    """Return what a race leaves, but for the time at which each run began."""
+    """Return what a race leaves, but for checkpoints and the time at which each run began."""
     found = {
         str(path.relative_to(folder)): path.read_text()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.suffix != ".npz"
     }
     return {name: re.sub('"started": ".*"', "", text) for name, text in found.items()}
 
@@ -188,11 +188,57 @@ def test_ctrl_c_finishes_the_update_and_leaves_the_complete_runs(race, monkeypat
             os.kill(os.getpid(), signal.SIGINT)
         return step(self, net, loss, params, state, batch)
 
+    race(out=tmp_path / "whole")
     monkeypatch.setattr(hf.SGD, "step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         race()
     assert files(tmp_path / "race") == ["adam-0", "race.json", "sgd,lr=0.1-0"]
     assert complete(tmp_path / "race") == ["adam-0"]
+    monkeypatch.setattr(hf.SGD, "step", step)
+    race()
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("budget", [{"updates": 6}, {"seconds": 6}])
+def test_a_run_that_was_under_way_goes_on_from_its_checkpoint(
+    budget, race, trained, often, monkeypatch, tmp_path
+):
+    whole = race(out=tmp_path / "whole", budget=budget)
+    trained.clear()
+    trained.stop_at(4)
+    with pytest.raises(KeyboardInterrupt):
+        race(budget=budget)
+    trained.stop_at(None)
+    step, made = hf.SGD.step, []
+
+    def note(self, net, loss, params, state, batch):
+        made.append((state.update, len(batch[0])))
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(hf.SGD, "step", note)
+    again = race(budget=budget)
+    assert made == [(0, 64), *((update, 128) for update in range(2, 6))]     # after the rehearsal
+    assert texts(tmp_path / "race") == texts(tmp_path / "whole")
+    assert again["sgd:lr=0.1"][1].records == whole["sgd:lr=0.1"][1].records
+
+
+def test_checkpoints_that_cannot_be_read_are_named_and_nothing_is_lost(
+    race, trained, often, tmp_path
+):
+    trained.stop_at(2)
+    with pytest.raises(KeyboardInterrupt):
+        race()
+    trained.stop_at(None)
+    run = tmp_path / "race" / "sgd,lr=0.1-0"
+    log = (run / "log.jsonl").read_bytes()
+    for name in ("latest.npz", "previous.npz"):
+        (run / name).write_text("garbage")
+    with pytest.raises(ValueError, match=r"latest.npz' .*previous.npz' .*; delete them"):
+        race()
+    assert (run / "log.jsonl").read_bytes() == log
+    for name in ("latest.npz", "previous.npz"):
+        (run / name).unlink()
+    race()
 
 
 @pytest.mark.parametrize("keep", [0, 0.5, 0.99])
@@ -413,7 +459,7 @@ def test_what_a_killed_race_left_goes_with_the_next(race, tmp_path):
     (run / ".run.0123abcd.part.json").touch()
     (run / "log.jsonl").unlink()
     race()
-    assert files(run) == ["log.jsonl", "run.json"]
+    assert files(run) == ["best.npz", "latest.npz", "log.jsonl", "previous.npz", "run.json"]
 
 
 def test_a_race_of_an_older_minihf_is_refused(race, trained, tmp_path):
@@ -492,7 +538,7 @@ def test_an_interruption_is_exit_code_one_and_says_how_to_go_on(race, trained, t
     words = [*COMMAND, "--updates", "3", "--seeds", "0", "--out", str(tmp_path / "race")]
     assert cli.main(words) == 1
     assert capsys.readouterr().err == (
-        f"minihf: interrupted; complete runs are in '{tmp_path}/race': the same command goes on\n"
+        f"minihf: interrupted; what there is, is in '{tmp_path}/race': the same command goes on\n"
     )
     trained.stop_at(None)
     assert cli.main(words) == 0

@@ -109,7 +109,7 @@ def test_a_run_leaves_its_log_and_figure(method, tmp_path, capsys, tenth):
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
     assert "parameters, MNIST" in printed
-    assert printed.splitlines()[-1] == f"run.json, log.jsonl and figure.png: {out}"
+    assert printed.splitlines()[-1] == f"run.json, log.jsonl, checkpoints and figure.png: {out}"
 
 
 @pytest.mark.slow
@@ -161,6 +161,7 @@ def test_an_empty_part_is_refused(tmp_path, capsys):
 
 # What a run leaves --------------------------------------------------------------------------
 
+FILES = ["best.npz", "figure.png", "latest.npz", "log.jsonl", "run.json"]
 RUN = ["run", "classifier-digits", "--method", "sgd", "--quiet"]
 
 
@@ -176,7 +177,7 @@ def test_a_run_replaces_nothing_and_numbers_what_it_leaves(tmp_path, monkeypatch
     ends = {path.name: hf.History.read(path / LOG).ended for path in Path("runs").iterdir()}
     assert ends == {stem: "1 updates", f"{stem}-2": "2 updates", f"{stem}-3": "1 updates"}
     for name in ends:
-        assert names(Path("runs") / name) == ["figure.png", "log.jsonl", "run.json"]
+        assert names(Path("runs") / name) == FILES
         assert (Path("runs") / name / "figure.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"/runs/{stem}-3")
 
@@ -200,13 +201,41 @@ def test_a_run_says_what_it_was(tmp_path):
         "settings": described(variant(METHODS, "sgd:lr=0.5")),
         "seed": 7,
         "budget": {"updates": 2},
-        "scale": None,
+        "scale": "laptop",
+        "cases": None,
         "metric_name": "error rate",
         "summary": TASKS["classifier-digits"].summary,
         "data_path": None,
         "command": f"minihf run classifier-digits --method sgd:lr=0.5 --seed 7 --quiet --updates 2 "
         f"--out '{out}'",
     }
+
+
+def test_a_scale_says_how_much_is_trained(tmp_path):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke"]) == 0
+    planned, history = read_plan(out), hf.History.read(out / LOG)
+    assert (planned["scale"], planned["cases"], planned["budget"]) == ("smoke", 200, {"updates": 2})
+    assert planned["conditions"]["data"].endswith("; the first 200 of each of them")
+    assert history.ended == "2 updates"
+    assert cli.main([*words, "--resume", "--updates", "3"]) == 0
+    assert hf.History.read(out / LOG).last["data_passes"] == 3 * 128 / 200
+
+
+def test_a_run_of_another_scale_is_not_gone_on_with(tmp_path, capsys):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke"]) == 0
+    assert cli.main([*words, "--resume", "--scale", "paper"]) == 1
+    assert "has a run of scale 'smoke', not 'paper'" in capsys.readouterr().err
+
+
+def test_what_is_said_goes_before_what_the_scale_says(tmp_path):
+    out = tmp_path / "run"
+    words = ["run", "classifier-digits", "--method", "sgd", "--quiet", "--out", str(out)]
+    assert cli.main([*words, "--scale", "smoke", "--updates", "1"]) == 0
+    assert hf.History.read(out / LOG).ended == "1 updates"
 
 
 def test_a_log_is_there_from_the_first_look_on(tmp_path, monkeypatch):
@@ -303,7 +332,7 @@ def test_a_long_method_has_a_folder(tmp_path, monkeypatch):
     words = ["run", "classifier-digits", "--method", word, "--updates", "1", "--quiet"]
     assert cli.main(words) == 0
     (folder,) = Path("runs").iterdir()
-    assert names(folder) == ["figure.png", "log.jsonl", "run.json"]
+    assert names(folder) == FILES
 
 
 def test_data_for_a_task_that_takes_none_are_refused(tmp_path, capsys):

@@ -17,7 +17,7 @@ from minihf.optim import (
     Subspace,
 )
 from minihf.optim.batches import rows
-from minihf.train.feed import batches_of
+from minihf.train.feed import Batches
 
 TASKS = {
     "autoencoder": (
@@ -48,7 +48,7 @@ def train(task, updates, opt=None, seed=0, batch_size=200):
     opt = opt or hf.HessianFree()
     params = net.init(seed)
     state, reports = opt.init(params, seed), []
-    batches = batches_of(data_of(task), batch_size, np.random.default_rng(seed))
+    batches = Batches(data_of(task), batch_size, np.random.default_rng(seed))
     for _ in range(updates):
         params, state, report = opt.step(net, loss, params, state, next(batches))
         reports.append(report)
@@ -101,7 +101,7 @@ def test_a_run_that_goes_on_from_a_file_was_never_stopped():
     whole, final, _ = train("classifier", 9)
     params, state, _ = train("classifier", 4)
     opt, state = hf.HessianFree(), pickle.loads(pickle.dumps(state))
-    batches = batches_of(data_of("classifier"), 200, np.random.default_rng(0))
+    batches = Batches(data_of("classifier"), 200, np.random.default_rng(0))
     for _ in range(4):
         next(batches)
     for _ in range(5):

@@ -1,5 +1,9 @@
 """A network that learns in no time, and optimizers that misbehave on purpose."""
 
+import errno
+import math
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -48,3 +52,39 @@ def hooked():
             return self.opt.step(*arguments)
 
     return Hooked
+
+
+class Filling:
+    """A file on a disk that may be full: what is too much for it goes on it in part."""
+
+    def __init__(self, file, disk):
+        self.file, self.disk = file, disk
+
+    def write(self, content):
+        if len(content) > self.disk.left:
+            self.file.write(content[: self.disk.left])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.disk.left -= len(content)
+        return self.file.write(content)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.file.close()
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Give a disk on which there are ``disk.left`` more bytes for files that `Path` opens."""
+    made, open_ = SimpleNamespace(left=math.inf), Path.open
+
+    def opened(path, mode="r", *more, **options):
+        file = open_(path, mode, *more, **options)
+        return file if mode in ("r", "rb") else Filling(file, made)
+
+    monkeypatch.setattr(Path, "open", opened)
+    return made

@@ -94,7 +94,7 @@ def test_large_data_are_looked_at_chunk_by_chunk(task, fit, too_large, monkeypat
         return counts
 
     whole = looked_at()
-    monkeypatch.setattr(sys.modules["minihf.train.fit"], "chunks", partial(chunks, size=5))
+    monkeypatch.setattr(sys.modules["minihf.train.run"], "chunks", partial(chunks, size=5))
     in_chunks = looked_at()
     assert in_chunks.uploaded == whole.uploaded
     looks, sets, arrays = 2, 2, 2
@@ -120,6 +120,29 @@ def test_prefetched_uploads_arrays_and_leaves_the_rest_alone():
     assert isinstance(y, StrictArray)
     assert z is same is there
     assert share == 0.5
+
+
+def test_who_takes_batches_ahead_is_still_where_the_last_one_ended(monkeypatch):
+    """Also where the one ahead begins the next epoch."""
+    train = (np.arange(12), np.arange(12))
+
+    def ahead(items):
+        items = iter(items)
+        item = next(items)
+        for later in items:
+            yield item
+            item = later
+
+    def taken(batches, count):
+        return [next(batches)[0].tolist() for _ in range(count)]
+
+    monkeypatch.setattr(feed, "prefetched", ahead)
+    whole = taken(feed.Batches(train, SIZE, np.random.default_rng(0)), 3 * EPOCH)
+    for count in range(1, 2 * EPOCH + 1):
+        first = feed.Batches(train, SIZE, np.random.default_rng(0))
+        taken(first, count)
+        second = feed.Batches(train, SIZE, np.random.default_rng(5), first.place)
+        assert taken(second, EPOCH) == whole[count : count + EPOCH]
 
 
 # CuPy's way, on a CuPy that only writes down what it is told -------------------------------------

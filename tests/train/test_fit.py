@@ -69,7 +69,7 @@ def timed(monkeypatch, fit, hooked):
 
     def train(update, look, **arguments):
         now = [0.0]
-        monkeypatch.setattr(sys.modules["minihf.train.fit"], "perf_counter", lambda: now[0])
+        monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: now[0])
 
         def tick(seconds):
             now[0] += seconds
@@ -471,6 +471,22 @@ def test_the_bar_speaks_of_no_cg_where_there_is_no_product(fit, capsys):
     assert "lam " in shown
     assert "cg " not in shown
     assert "products/s" not in shown
+
+
+def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, task):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((60, 20)))
+    fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
+    frames = capfd.readouterr().err.split("\r")
+    assert any("update 2" in frame for frame in frames)
+    assert max(len(frame.rstrip("\n")) for frame in frames) < 60
+
+
+def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
+    history = fit(hf.SGD(0.1), updates=50, looks=0, progress=True)
+    shown = capsys.readouterr().err
+    last = history.last
+    assert f"update 50, loss {last['objective']:.4g}, train {last['train']:.4g}" in shown
+    assert "00:00 left" in shown
 
 
 def test_without_the_bar_nothing_is_printed(fit, capsys):

@@ -6,7 +6,7 @@ import math
 import pytest
 
 import minihf as hf
-from minihf.train.history import log_file
+from minihf.train.log import log_file
 
 RECORDS = [
     {"updates": 0, "train": 2.5, "test": None, "problem": ""},
@@ -33,6 +33,39 @@ def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path):
         for count, record in enumerate(RECORDS, start=1):
             write(record)
             assert len(hf.History.read(path)) == count
+
+
+def test_records_of_before_come_first_and_what_else_was_there_goes(tmp_path):
+    path = written(tmp_path / "log.jsonl", [{"updates": 99}])
+    with log_file(path, RECORDS[:1]) as write:
+        assert hf.History.read(path).records == [{"updates": 99}]    # until there is a record
+        write(RECORDS[1])
+    assert hf.History.read(path).records == RECORDS
+
+
+def test_a_full_disk_costs_no_record_if_there_is_room_again(tmp_path, disk):
+    path, records = tmp_path / "log.jsonl", [{"updates": at, "train": 1.0} for at in range(6)]
+    with log_file(path) as write:
+        write(records[0])
+        write(records[1])
+        disk.left = 10
+        for record in records[2:4]:
+            with pytest.warns(RuntimeWarning, match=r"log\.jsonl': No space .*; the run goes on$"):
+                write(record)
+            assert hf.History.read(path).records == records[:2]
+        disk.left = math.inf
+        write(records[4])
+        assert hf.History.read(path).records == records[:5]
+        write(records[5])
+    assert hf.History.read(path).records == records
+    assert [file.name for file in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_disk_that_is_full_from_the_beginning_is_refused(tmp_path, disk):
+    disk.left = 10
+    with pytest.raises(OSError, match="No space left"), log_file(tmp_path / "log.jsonl") as write:
+        write(RECORDS[0])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_path_nothing_is_written(tmp_path, monkeypatch):

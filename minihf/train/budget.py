@@ -1,0 +1,60 @@
+"""What a run may spend: updates, seconds or epochs, one of the three.
+
+Called by `minihf.fit`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Budget"]
+
+COLUMNS = {"updates": "updates", "seconds": "seconds", "epochs": "data_passes"}
+"""By kind: the column of a record that tells how much of it is spent."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend.
+
+    Examples
+    --------
+    >>> budget = Budget.of(updates=None, seconds=25.0, epochs=None)
+    >>> budget.name, budget.spent({"updates": 10, "seconds": 5.0, "data_passes": 0.5})
+    ('25 seconds', 0.2)
+    """
+
+    kind: str
+    amount: float
+
+    @classmethod
+    def of(cls, updates: Any, seconds: Any, epochs: Any) -> Budget:
+        """Take the one that is given.
+
+        Raises
+        ------
+        ValueError
+            If it is not one, or not positive.
+        """
+        given = {"updates": updates, "seconds": seconds, "epochs": epochs}
+        given = {kind: amount for kind, amount in given.items() if amount is not None}
+        if len(given) != 1:
+            raise ValueError(
+                "fit: give one budget of updates=, seconds=, epochs=; "
+                f"got {', '.join(given) or 'none'}"
+            )
+        ((kind, amount),) = given.items()
+        if isinstance(amount, str) or not amount > 0:
+            raise ValueError(f"fit: {kind} must be a positive number, got {amount!r}")
+        return cls(kind, amount)
+
+    @property
+    def name(self) -> str:
+        """The budget as one reads it."""
+        return f"{self.amount:g} {self.kind}"
+
+    def spent(self, done: Mapping[str, float]) -> float:
+        """Return the share that is spent, by a record or what has the same columns."""
+        return done[COLUMNS[self.kind]] / self.amount
