@@ -90,6 +90,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     |:-------|------:|
     | adam   |   4.2 |
     """
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from minihf.experiments.tables import table
+from minihf.experiments.tables import markdown, table
 
 
 def rows_of(text):
@@ -93,3 +93,7 @@ def test_a_run_that_ended_where_it_began_did_not_diverge(made_up):
 def test_an_error_that_is_no_number_shows_as_infinite(made_up):
     runs = {"adam": {0: made_up([(0, 8.0), (9, math.nan)]), 1: made_up([(0, 8.0), (9, 2.0)])}}
     assert rows_of(table(runs))["adam"]["train error"] == "inf (2 to inf)"
+
+
+def test_a_bar_in_a_cell_is_no_border():
+    assert markdown([["loss", "error"], ["|x|", "1"]]).splitlines()[-1] == r"| \|x\| |     1 |"
