@@ -17,9 +17,11 @@ import minihf
 from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.data import add_data
+from minihf.cli.demo import add_demo
+from minihf.cli.race import add_race
 from minihf.cli.report import add_report
+from minihf.cli.run import add_run
 from minihf.cli.studies import add_reproduce, add_results
-from minihf.cli.train import add_demo, add_race, add_run
 from minihf.cli.watch import add_watch
 from minihf.memory import keep_freed_memory
 

@@ -459,7 +459,9 @@ def test_what_a_killed_race_left_goes_with_the_next(race, tmp_path):
     (run / ".run.0123abcd.part.json").touch()
     (run / "log.jsonl").unlink()
     race()
-    assert files(run) == ["best.npz", "latest.npz", "log.jsonl", "previous.npz", "run.json"]
+    assert files(run) == [
+        "best.npz", "latest.npz", "log.jsonl", "portrait.npz", "previous.npz", "run.json",
+    ]  # fmt: skip
 
 
 def test_a_race_of_an_older_minihf_is_refused(race, trained, tmp_path):

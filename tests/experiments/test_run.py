@@ -161,7 +161,7 @@ def test_an_empty_part_is_refused(tmp_path, capsys):
 
 # What a run leaves --------------------------------------------------------------------------
 
-FILES = ["best.npz", "figure.png", "latest.npz", "log.jsonl", "run.json"]
+FILES = ["best.npz", "figure.png", "latest.npz", "log.jsonl", "portrait.npz", "run.json"]
 RUN = ["run", "classifier-digits", "--method", "sgd", "--quiet"]
 
 

@@ -25,6 +25,9 @@ OURS, ALONE = "minihf", "alone"
 WRONG = 1e-3
 """A relative difference that is no rounding: float32 makes 1e-6 of it here."""
 
+REST = 0.25
+"""Seconds between two turns: OpenMP's and XLA's threads wait that long for more work."""
+
 SELDOM = {PRODUCT: 1, SOLVE: 5}
 """For so many rounds of products a task has one; where it is not said, for two."""
 
@@ -71,7 +74,9 @@ def measure(problem: Problem, rivals: Sequence[Rival], rounds: int) -> Measured:
             for name, system in systems.items()
             if task in system.tasks
         }
-        seconds[task] = interleaved_medians(calls, max(1, rounds // SELDOM.get(task, 2)))
+        seconds[task] = interleaved_medians(
+            calls, max(1, rounds // SELDOM.get(task, 2)), REST
+        )
     return Measured(problem, gemms, seconds, differences, refused, memory)
 
 

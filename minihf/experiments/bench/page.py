@@ -54,10 +54,10 @@ sweeps, is a row of its own. The rivals have no plans and no updates.
 more than rounding, nothing is timed. PyTorch's LSTM is `nn.LSTM` in *torch cached*, and elsewhere,
 where that is slower or lets no tangent through, one that is written out step by step.
 
-The threads of a library stay awake for some milliseconds after its last product, and whoever comes
-next pays for that, most of all those that make many small products. CG, thirty products in a row,
-is less disturbed. With several workers a convolution of minihf shares out its cases among them, and
-each has its part of the BLAS's threads.
+The threads of a library stay awake for a while after its last product, and whoever comes next would
+pay for that, most of all those that make many small products. So there is a rest of a quarter of a
+second between two turns. With several workers a convolution of minihf shares out its cases among
+them, and each has its part of the BLAS's threads.
 
 The counts are exact: matrix products, their additions and multiplications, and the bytes of their
 operands and results. A test holds them fixed on small batches. Memory is what NumPy asks for in one

@@ -19,5 +19,5 @@ STUDY = Study(
         Ahead(UNITS, LAYERS, "seconds"),
         Ahead(UNITS, "adam", "seconds"),
     ),
-    seconds=15,
+    seconds=12,
 )

@@ -18,5 +18,5 @@ STUDY = Study(
         Ahead(STRUCTURAL, PLAIN, "seconds", "test"),
         Ahead(STRUCTURAL, "adam", "seconds", "test"),
     ),
-    seconds=20,
+    seconds=15,
 )

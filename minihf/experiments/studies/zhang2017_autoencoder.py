@@ -20,5 +20,5 @@ STUDY = Study(
     at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
     methods=(ADAM, LARGE_ADAM, HF, BHF, HOUSE),
     claims=claims(ADAM, LARGE_ADAM),
-    seconds=45,
+    seconds=40,
 )

@@ -21,5 +21,5 @@ STUDY = Study(
         Ahead(PARAMETERS, LAYERS, "seconds"),
         Ahead(HOUSE, f"{HOUSE}:blocks=network", "seconds"),
     ),
-    seconds=25,
+    seconds=20,
 )

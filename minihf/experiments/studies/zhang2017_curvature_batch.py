@@ -21,5 +21,5 @@ STUDY = Study(
         Ahead(EIGHTH, ALL, "seconds"),
         Ahead(HOUSE, QUARTER, "seconds"),
     ),
-    seconds=30,
+    seconds=25,
 )

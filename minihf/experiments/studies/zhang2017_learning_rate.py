@@ -22,5 +22,5 @@ STUDY = Study(
         *(Ahead(RATES[1], adam, "updates") for adam in ADAMS),
         *(Ahead(HOUSE, adam, "seconds") for adam in ADAMS),
     ),
-    seconds=20,
+    seconds=15,
 )

@@ -19,5 +19,5 @@ STUDY = Study(
     task="lstm-mnist7",
     methods=(ADAM, LARGE_ADAM, HF, BHF, HOUSE),
     claims=claims(ADAM, LARGE_ADAM),
-    seconds=45,
+    seconds=40,
 )
