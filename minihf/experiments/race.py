@@ -34,6 +34,9 @@ __all__ = ["LOOKS", "RECORD", "race", "run_folder"]
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
 
+LOOKED_AT = tuple(2**k for k in range(32))
+"""Updates after which all runs are looked at: some methods make a hundred while others make one."""
+
 RECORD = RACE
 
 
@@ -73,7 +76,7 @@ def race(
     scale : str, optional
         The name of the scale that the task was set to.
     looks : int
-        How often a run is looked at.
+        How often a run is looked at, beside `LOOKED_AT`.
     target : float, optional
         As `table` takes it.
     command : str
@@ -125,8 +128,8 @@ def race(
                 data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(
-                experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
-                density=lanczos_density if seed == seeds[0] else None,
+                experiment, planned, run_folder(out, word, seed), looks=looks, look_at=LOOKED_AT,
+                progress=progress, density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
         runs = {
             word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}

@@ -11,7 +11,7 @@ Called by users, examples, the experiments and the command line.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def fit(
     metric: Callable[[Any, Any], Any] | None = None,
     averaging: float | None = None,
     looks: int = 60,
+    look_at: Collection[int] = (),
     log: str | Path | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -100,6 +101,8 @@ def fit(
         that is due is put off for as long as the looks before it have taken more than a quarter of
         the updates' time; under `updates` and `epochs` nothing depends on a clock, and the same
         call makes its records at the same updates.
+    look_at : collection of int
+        Updates after which there is a look besides, whatever it takes.
     log : path, optional
         A file to which each record goes at once, as a line of JSON. An existing one is replaced,
         and its folder is made if it is not there.
@@ -197,7 +200,8 @@ def fit(
             if saved is not None and (ended or saved.is_due()):
                 saved.keep(run.now)  # before the look: a run that goes on begins here
             due = _is_due(looks, spent, [budget.spent(record) for record in run.now.records[-1:]])
-            if ended or (due and (budget.kind != "seconds" or run.may_look())):
+            due = due and (budget.kind != "seconds" or run.may_look())
+            if ended or due or run.now.updates in look_at:
                 record = run.look(ended)
                 write(record)
                 if on_record is not None:

@@ -111,6 +111,12 @@ def complete(folder):
 
 
 @pytest.mark.usefixtures("backend")
+def test_all_methods_are_looked_at_after_so_many_updates_whatever_they_take(race):
+    runs = race(looks=1, budget={"seconds": 20})               # of which an update takes one
+    for seeds in runs.values():
+        assert seeds[0].column("updates") == [0, 1, 2, 4, 8, 16, 20]
+
+
 def test_all_methods_take_their_turn_with_a_seed_and_begin_at_the_same_point(
     race, trained, tmp_path
 ):

@@ -122,6 +122,11 @@ def test_a_look_put_off_is_made_as_soon_as_it_may_and_the_rhythm_goes_on(timed):
     assert history.column("seconds") == [0, 12, 24, 36, 48, 60, 72, 84, 96, 100]
 
 
+def test_some_updates_are_looked_at_whatever_it_takes(timed):
+    history, _ = timed(update=1, look=100, seconds=100, looks=10, look_at=(2, 8, 1000))
+    assert history.column("updates") == [0, 2, 8, 100]
+
+
 # Records --------------------------------------------------------------------------------------
 
 
