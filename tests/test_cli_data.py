@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minihf import cli
-from minihf.data import fetch, places, sources
+from minihf.data import embedded, fetch, places, sources
 from minihf.data.sources import SOURCES, File, Form
 from minihf.experiments.tasks import TASKS
 
@@ -125,6 +125,15 @@ def test_verify_looks_at_all_that_is_here(mnist, capsys):
     assert "curves: drawn from a seed, nothing to verify" in lines
     (mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     assert run(capsys, "verify")[0] == 1
+
+
+def test_verify_says_of_a_set_of_the_package_that_it_is_damaged(capsys, monkeypatch, tmp_path):
+    content = bytearray((places.files("minihf.data") / "digits.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "digits.npz").write_bytes(content)
+    monkeypatch.setattr(embedded, "files", lambda package: tmp_path)
+    line = "digits: in the package, damaged: install minihf again"
+    assert run(capsys, "verify", "digits") == (1, [line], [])
 
 
 def test_verify_of_a_set_that_is_not_here_is_exit_code_one(capsys):
