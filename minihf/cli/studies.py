@@ -9,7 +9,7 @@ from typing import Any
 import minihf
 from minihf import backend
 from minihf.cli.names import scale, scale_summaries, study, study_titles
-from minihf.cli.words import add_backend, folder, natural, page, several
+from minihf.cli.words import add_backend, folder, markdown, natural, several
 
 __all__ = ["add_reproduce", "add_results"]
 
@@ -87,7 +87,7 @@ def add_results(commands: Any) -> None:
     parser.set_defaults(run=_results)
     parser.add_argument("place", type=Path, metavar="DIR", help="where the results are")
     parser.add_argument(
-        "--out", type=page, default=Path("results.md"), metavar="FILE",
+        "--out", type=markdown, default=Path("results.md"), metavar="FILE",
         help="the page (default: results.md)",
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ __all__ = [
     "add_backend",
     "figure",
     "folder",
+    "markdown",
     "natural",
     "page",
     "parameter",
@@ -92,20 +93,27 @@ def folder(text: str) -> Path:
 
 @refusing
 def page(text: str) -> Path:
-    """Read where a page of Markdown can be written."""
+    """Read where a page can be written."""
     from minihf.experiments import files
 
     path = Path(text)
     if path.is_dir():
         raise ValueError(f"cannot write {text!r}: it is a folder")
-    if path.suffix != ".md":
-        raise ValueError(f"{text!r} is no page of Markdown: its name must end in .md")
     try:
         files.must_be_writable(path.parent)
     except OSError:
         raise ValueError(
             f"cannot write {text!r}: no writable folder {str(path.parent)!r}"
         ) from None
+    return path
+
+
+@refusing
+def markdown(text: str) -> Path:
+    """Read where a page of Markdown can be written, with a folder of its name beside it."""
+    path: Path = page(text)
+    if path.suffix != ".md":
+        raise ValueError(f"{text!r} is no page of Markdown: its name must end in .md")
     return path
 
 
