@@ -50,7 +50,8 @@ class Ahead:
 
     They are compared at the largest cost that all of their runs have come to. One that gave up does
     not count there: to the end it stays where it was. Between two looks at a run nothing is known,
-    and both are in its method's range.
+    and both are in its method's range. A single seed decides nothing, and no method is ahead whose
+    error is not below that at the beginning.
 
     Attributes
     ----------
@@ -98,13 +99,18 @@ class Ahead:
             )
             for seeds in both
         )
-        if mine.high < others.low:
-            verdict = Verdict.YES
-        elif others.high < mine.low:
-            verdict = Verdict.NO
-        else:
-            verdict = Verdict.UNDECIDED
-        return Answer(verdict, f"{mine.words()} against {others.words()} after {end:,.4g} {cost}")
+        seeds = min(map(len, both))
+        begun = Spread.of(
+            history.records[0][self.error] for seeds in both for history in seeds.values()
+        ).low
+        numbers = f"{mine.words()} against {others.words()} after {end:,.4g} {cost}"
+        if seeds == 1:
+            return Answer(Verdict.UNDECIDED, f"{numbers}, of a single seed")
+        if mine.high < min(others.low, begun):
+            return Answer(Verdict.YES, numbers)
+        if others.high < min(mine.low, begun):
+            return Answer(Verdict.NO, numbers)
+        return Answer(Verdict.UNDECIDED, numbers)
 
     def _common(self, histories: Sequence[History]) -> float:
         """Return the largest cost that all have come to, but those that gave up."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from minihf.experiments.conditions import described
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import folder, write_text
 from minihf.experiments.logs import AXES
@@ -76,6 +77,17 @@ def _must_answer(result: Result, name: str, path: Path) -> None:
         raise ValueError(
             f"{str(path)!r} is of the study {result.study!r} at scale {result.scale!r}; expected "
             f"{name!r} at {', '.join(SCALES)}"
+        )
+    _, task = STUDIES[name].task_at(result.scale)
+    other = [
+        word
+        for word, settings in result.methods.items()
+        if word in STUDIES[name].methods and described(variant(task.methods, word)) != settings
+    ]
+    if other:
+        raise ValueError(
+            f"{str(path)!r} is of other settings of {', '.join(other)} than today's; make it anew "
+            f"in another folder by `minihf reproduce {name} --scale {result.scale} --out DIR`"
         )
     missing = [word for word in STUDIES[name].methods if word not in result.runs]
     if missing:

@@ -27,6 +27,10 @@ def runs(a, b, cost=1):
     }
 
 
+def twice(run):
+    return {0: run, 1: run}
+
+
 def test_a_method_is_ahead_where_the_ranges_keep_clear():
     answer = Ahead("a", "b", "updates").answer(runs([[9, 1], [9, 2]], [[9, 3], [9, 4]]))
     assert answer.verdict is Verdict.YES
@@ -38,6 +42,18 @@ def test_it_is_behind_where_they_keep_clear_the_other_way():
     assert answer.verdict is Verdict.NO
 
 
+def test_a_single_seed_decides_nothing():
+    answer = Ahead("a", "b", "updates").answer(runs([[9, 1], [9, 2]], [[9, 3]]))
+    assert answer.verdict is Verdict.UNDECIDED
+    assert answer.numbers.endswith("after 1 updates, of a single seed")
+
+
+@pytest.mark.parametrize(("a", "b"), [(20, 30), (30, 20), (9, 30)])
+def test_nobody_is_ahead_who_is_not_below_the_beginning(a, b):
+    answer = Ahead("a", "b", "updates").answer(runs([[9, a]] * 2, [[9, b]] * 2))
+    assert answer.verdict is Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize("b", [[[9, 2], [9, 4]], [[9, 1], [9, 2]]])
 def test_ranges_that_touch_decide_nothing(b):
     assert Ahead("a", "b", "updates").answer(runs([[9, 1], [9, 2]], b)).verdict is Verdict.UNDECIDED
@@ -45,17 +61,19 @@ def test_ranges_that_touch_decide_nothing(b):
 
 def test_methods_are_compared_at_the_largest_cost_that_all_runs_have_come_to():
     long, short = [9, 5, 1, 0.1], [9, 2]
-    assert Ahead("a", "b", "updates").answer(runs([long], [short])).verdict is Verdict.NO
-    # an update of b takes three times as long, so that a has its last value by then
-    assert Ahead("a", "b", "seconds").answer(runs([long], [short], cost=3)).verdict is Verdict.YES
+    ran = runs([long] * 2, [short] * 2)
+    assert Ahead("a", "b", "updates").answer(ran).verdict is Verdict.NO
+    ran = runs([long] * 2, [short] * 2, cost=3)       # by then a has its last value
+    assert Ahead("a", "b", "seconds").answer(ran).verdict is Verdict.YES
 
 
 def test_a_run_that_gave_up_stays_where_it_was_and_does_not_end_the_comparison():
     gave_up, went_on = history([9, 3], ended="gave up after 10 rejected"), history([9, 5, 1, 0.1])
-    answer = Ahead("a", "b", "updates").answer({"a": {0: gave_up}, "b": {0: went_on}})
+    answer = Ahead("a", "b", "updates").answer({"a": twice(gave_up), "b": twice(went_on)})
     assert answer.verdict is Verdict.NO
     assert answer.numbers == "3 against 0.1 after 3 updates"
-    both = {"a": {0: gave_up}, "b": {0: history([9, 5, 1], ended="gave up after 10 rejected")}}
+    other = history([9, 5, 1], ended="gave up after 10 rejected")
+    both = {"a": twice(gave_up), "b": twice(other)}
     assert Ahead("a", "b", "updates").answer(both).numbers == "3 against 1 after 2 updates"
 
 
@@ -68,7 +86,7 @@ def test_nothing_is_decided_over_a_cost_that_one_of_them_does_not_have():
 def test_between_two_looks_both_count():
     seldom = hf.History([{"updates": i, "train": error} for i, error in ((0, 9), (100, 1))])
     often = hf.History([{"updates": i, "train": error} for i, error in ((0, 9), (1, 5), (2, 4))])
-    ran = {"a": {0: often}, "b": {0: seldom}}
+    ran = {"a": twice(often), "b": twice(seldom)}
     answer = Ahead("a", "b", "updates").answer(ran)          # 9 is of an untrained network
     assert answer == Answer(Verdict.UNDECIDED, "4 against 5 (1 to 9) after 2 updates")
     often.records[-1]["train"] = 0.5

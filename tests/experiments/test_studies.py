@@ -1,6 +1,7 @@
 """Studies: their data are right, each runs at smoke scale, and the page says what they found."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -98,6 +99,14 @@ def test_a_page_has_another_name_than_its_folder_of_figures(quick, tmp_path, cap
         cli.main(["results", str(quick), "--out", str(tmp_path / "page")])
     assert "page' is no page of Markdown: its name must end in .md" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_other_settings_than_todays_are_refused(quick, tmp_path):
+    result = Result.read(quick / f"{QUICK[0]}.json")
+    others = {word: said.replace("lr=0.1", "lr=0.2") for word, said in result.methods.items()}
+    replace(result, methods=others).write(tmp_path / f"{QUICK[0]}.json")
+    with pytest.raises(ValueError, match="is of other settings of sgd than today's"):
+        read_results(tmp_path)
 
 
 def test_a_page_of_nothing_is_refused(tmp_path, capsys):
