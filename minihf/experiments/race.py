@@ -29,7 +29,7 @@ from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
 
-__all__ = ["LOOKS", "RECORD", "race", "run_folder"]
+__all__ = ["LOOKS", "RECORD", "complete_runs", "race", "run_folder"]
 
 LOOKS = 150
 """How often a run is looked at: a curve is as fine as that."""
@@ -131,16 +131,25 @@ def race(
                 experiment, planned, run_folder(out, word, seed), looks=looks, look_at=LOOKED_AT,
                 progress=progress, density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
-        runs = {
-            word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in seeds}
-            for word in words
-        }
+        runs = complete_runs(out, words, seeds)
         text = table(runs, target, first_order(task.methods, words))
         write_text(out / "table.md", _page(experiment, common, seeds, text))
         figure = draw_race(runs, f"{task_name}: {task.summary}", task.metric_name, AXES)
         for ending in ("png", "svg"):
             write_figure(figure, out / f"race.{ending}")
     return runs
+
+
+def complete_runs(out: Path, words: Sequence[str], seeds: Sequence[int]) -> Runs:
+    """Read the runs of those seeds that all of the methods have run from to the end."""
+    whole = [
+        seed for seed in seeds
+        if all(is_complete(run_folder(out, word, seed) / LOG) for word in words)
+    ]  # fmt: skip
+    return {
+        word: {seed: read_log(run_folder(out, word, seed) / LOG) for seed in whole}
+        for word in words
+    }
 
 
 def run_folder(out: Path, word: str, seed: int) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minihf.experiments.machine import processor
-from minihf.experiments.race import RECORD, race
+from minihf.experiments.race import RECORD, complete_runs, race
 from minihf.experiments.results import Result
 from minihf.experiments.studies import STUDIES
 from minihf.experiments.tasks import TASKS
@@ -42,7 +42,7 @@ def reproduce(
     scale_name : str
         ``"smoke"``, ``"laptop"`` or ``"paper"``.
     out : path
-        A folder: NAME is the race, NAME.json the result.
+        A folder: NAME is the race, NAME.json the result, with all seeds that the race has run from.
     seeds : sequence of int, optional
         Other ones than the scale's.
     data_path : path, optional
@@ -61,7 +61,7 @@ def reproduce(
     scale = scale if seeds is None else replace(scale, seeds=tuple(seeds))
     task_name, _ = study.task_at(scale_name)
     say(f"{name}: {study.title} ({study.source})")
-    runs = race(
+    race(
         task_name, study.methods, scale.seeds, scale.budget, out / name,
         data_path=_data_of(name, scale_name, data_path),
         cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
@@ -69,6 +69,7 @@ def reproduce(
     )  # fmt: skip
     conditions = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
     methods = {word: conditions["methods"][word] for word in study.methods}
+    runs = complete_runs(out / name, study.methods, conditions["seeds"])
     common = {key: value for key, value in conditions.items() if isinstance(value, str)}
     result = Result(name, scale_name, common, processor(), methods, runs)
     result.write(out / f"{name}.json")

@@ -109,6 +109,13 @@ def test_results_of_other_settings_than_todays_are_refused(quick, tmp_path):
         read_results(tmp_path)
 
 
+def test_other_seeds_join_those_that_there_are(tmp_path, undrawn):
+    for seeds in ([0], [3]):
+        reproducing.reproduce(QUICK[1], "smoke", tmp_path, seeds=seeds, progress=False)
+    kept = Result.read(tmp_path / f"{QUICK[1]}.json")
+    assert {tuple(runs) for runs in kept.runs.values()} == {(0, 3)}
+
+
 def test_a_page_of_nothing_is_refused(tmp_path, capsys):
     assert cli.main(["results", str(tmp_path), "--out", str(tmp_path / "page.md")]) == 1
     assert "has no results of studies" in capsys.readouterr().err
