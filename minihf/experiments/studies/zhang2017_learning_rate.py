@@ -23,4 +23,8 @@ STUDY = Study(
         *(Ahead(HOUSE, adam, "seconds") for adam in ADAMS),
     ),
     seconds=15,
+    remark="After ten updates 0.3 is the best of these, and with 1 the objective goes up and "
+    "down. The bound is on a quadratic with the curvature of all cases and exact "
+    "solutions; the network, a quarter of the cases and thirty iterations keep to it up to "
+    "0.3.",
 )
