@@ -19,4 +19,7 @@ STUDY = Study(
         Ahead(STRUCTURAL, "adam", "seconds", "test"),
     ),
     seconds=15,
+    remark="Here a run solves the task or learns its sequences by heart, and from which seeds it "
+    "does which is luck: nothing is decided by three. With short lags structural damping "
+    "shows what it does: see the page of the system.",
 )
