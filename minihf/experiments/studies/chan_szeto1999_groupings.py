@@ -20,4 +20,8 @@ STUDY = Study(
         Ahead(UNITS, "adam", "seconds"),
     ),
     seconds=12,
+    remark="Blocks of five units solve the task from every seed, and so does the house method; "
+    "larger blocks and Adam do from some. Each of them comes to no errors at all from at "
+    "least one seed, so that no order of all runs is possible. A run that gave up has "
+    "converged: no step changes a parameter any more.",
 )
