@@ -114,8 +114,8 @@ def write_page(results: dict[str, Result], found: Path, page: Path) -> None:
         for name, result in results.items():
             _, task = STUDIES[name].task_at(result.scale)
             drawn = draw_race(result.runs, STUDIES[name].title, task.metric_name, AXES)
-            write_figure(drawn, figures / f"{name}.svg")
-            link = quote(f"{figures.name}/{name}.svg")
+            write_figure(drawn, figures / f"{name}.png")
+            link = quote(f"{figures.name}/{name}.png")
             sections.append("\n".join(_section(name, result, link)))
         scales = dict.fromkeys(result.scale for result in results.values())
         commands = "\n".join(f"minihf reproduce all --scale {scale}" for scale in scales)

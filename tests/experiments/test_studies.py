@@ -78,8 +78,8 @@ def test_the_page_has_every_study_its_claims_and_its_figure(quick, tmp_path):
         _, task = STUDIES[name].task_at("smoke")
         labels = {word: variant(task.methods, word).label for word in result.runs}
         assert f"## {STUDIES[name].title}" in text
-        assert f"page/{name}.svg" in text
-        assert must_be_drawable(tmp_path / "page" / f"{name}.svg").exists()
+        assert f"page/{name}.png" in text
+        assert must_be_drawable(tmp_path / "page" / f"{name}.png").exists()
         for claim in STUDIES[name].claims:
             assert f"| {claim.words(labels)}" in text
             assert claim.answer(result.runs).numbers in text
@@ -90,8 +90,8 @@ def test_a_page_in_a_place_with_spaces_has_commands_and_figures_that_work(quick,
     write_page(read_results(quick), quick, tmp_path / "my page.md")
     text = (tmp_path / "my page.md").read_text()
     assert f"minihf results {quick} --out '{tmp_path}/my page.md'" in text
-    assert f"(my%20page/{QUICK[0]}.svg)" in text
-    assert (tmp_path / "my page" / f"{QUICK[0]}.svg").exists()
+    assert f"(my%20page/{QUICK[0]}.png)" in text
+    assert (tmp_path / "my page" / f"{QUICK[0]}.png").exists()
 
 
 def test_a_page_has_another_name_than_its_folder_of_figures(quick, tmp_path, capsys):

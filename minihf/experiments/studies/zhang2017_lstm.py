@@ -23,5 +23,6 @@ STUDY = Study(
     remark="Against Adam the order is the paper's, by updates and by seconds. Between three "
     "blocks and one nothing is decided: three blocks take more than twice the products, "
     "and are not ahead for it. Adam has the paper's rate, 0.001; the page of the house "
-    "method has rates that suit it better on this task.",
+    "method has rates that suit it better on this task. Beside these runs the machine did "
+    "other work.",
 )
