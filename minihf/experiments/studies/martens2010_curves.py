@@ -19,4 +19,8 @@ STUDY = Study(
     ),
     seconds=115,
     cases=1000,
+    remark="On 1,000 of the 20,000 strokes. The plateau is there, between 15.9 and 15 for twenty "
+    "to sixty updates, and the way off it; the author's log, on all strokes, goes on from "
+    "there to 0.1. The house method is off the plateau in seconds, and then learns the "
+    "thousand by heart, as its test error says.",
 )
