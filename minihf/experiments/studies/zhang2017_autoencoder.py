@@ -22,8 +22,7 @@ STUDY = Study(
     claims=claims(ADAM, LARGE_ADAM),
     seconds=40,
     remark="By updates the order is the paper's. By seconds both are far behind Adam with small "
-    "batches: in this time there are some twenty updates, each a tenth of the way that CG "
+    "batches: in this time there are some thirty updates, each a tenth of the way that CG "
     "has found. The house method has the smallest training error and not the smallest test "
-    "error: 5,000 images are few, and Adam has not learned them as far. Beside these runs "
-    "the machine did other work.",
+    "error: 5,000 images are few, and Adam has not learned them as far.",
 )
