@@ -95,10 +95,10 @@ class GGN(CurvatureOperator):
         >>> G = hf.GGN(hf.linearize(net, net.init(0), x), hf.SquaredError(), y, "layer")
         >>> G.planned(30).explain()
         30 products with each block; costs in 10^6 flops, where a number moved counts for 40
-        block            parameters     walk   chosen     once     MB  ratio
-        0                     2,040      4.4    2.432    9.792  0.032   0.63  outputs of dense (40,)
-        2                     1,640     1.68     1.68        0      0   1.00  walk
-        3                        82     0.08     0.08        0      0   1.00  walk
+        block         parameters      walk    chosen      once     MB  ratio
+        0                  2,040       4.4     2.432     9.792  0.032   0.63  outputs of dense (40,)
+        2                  1,640      1.68      1.68         0      0   1.00  walk
+        3                     82      0.08      0.08         0      0   1.00  walk
         all blocks: 0.73 of walking; 0.89 of as many products with all parameters
         (by walking 1.21; flops alone, when all is formed, 0.72)
         """

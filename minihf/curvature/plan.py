@@ -110,19 +110,19 @@ class Plan:
         head = (
             f"{self.products} products with each block; costs in 10^6 flops, where a number moved "
             f"counts for {FLOPS_PER_NUMBER}\n"
-            f"{'block':{self._width}}{'parameters':>11}{'walk':>9}{'chosen':>9}{'once':>9}{'MB':>7}{'ratio':>7}"
+            f"{'block':{self._width}}{'parameters':>11}{'walk':>10}{'chosen':>10}{'once':>10}{'MB':>7}{'ratio':>7}"
         )
         return "\n".join([head, *map(self._row, self.choices), self._sum()])
 
     @property
     def _width(self) -> int:
-        return max(16, *(len(block.name) for block in self.choices))
+        return max(13, *(len(block.name) for block in self.choices))
 
     def _row(self, block: Block) -> str:
         walk, choice = self.walks[block], self.choices[block]
         return (
-            f"{block.name:{self._width}}{block.size:11,}{walk.each.total / 1e6:9.4g}"
-            f"{choice.each.total / 1e6:9.4g}{choice.once.total / 1e6:9.4g}"
+            f"{block.name:{self._width}}{block.size:11,}{walk.each.total / 1e6:10.4g}"
+            f"{choice.each.total / 1e6:10.4g}{choice.once.total / 1e6:10.4g}"
             f"{self.itemsize * choice.held / 1e6:7.4g}"
             f"{_ratio(choice.over(self.products), walk.over(self.products)):>7}  {choice}"
         )
