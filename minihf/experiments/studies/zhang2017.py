@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from minihf.experiments.claims import Ahead, Claim
 
-__all__ = ["ADAM", "BHF", "HF", "HOUSE", "LARGE_ADAM", "SOURCE", "claims"]
+__all__ = ["ADAM", "BHF", "HF", "HOUSE", "LARGE_ADAM", "SMALL", "SOURCE", "claims"]
 
 SOURCE = "Zhang, Xiong, Bradbury & Socher, arXiv 1712.07296 (2017)"
 
 ADAM, LARGE_ADAM = "adam", "adam:batch=2048"
+SMALL = dict.fromkeys(("smoke", "laptop"), "autoencoder-mnist-small")
+"""The task in the place of the paper's autoencoder, where there is less time than that takes."""
+
 HF, BHF, HOUSE = "zhang2017:blocks=network", "zhang2017", "minihf"
 
 

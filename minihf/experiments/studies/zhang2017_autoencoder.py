@@ -7,6 +7,7 @@ from minihf.experiments.studies.zhang2017 import (
     HF,
     HOUSE,
     LARGE_ADAM,
+    SMALL,
     SOURCE,
     claims,
 )
@@ -17,7 +18,7 @@ STUDY = Study(
     says="With encoder and decoder as blocks, block-diagonal HF converges in fewer updates than HF "
     "on the whole matrix and than Adam, small batches or large, and generalises better.",
     task="autoencoder-mnist",
-    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    at=SMALL,
     methods=(ADAM, LARGE_ADAM, HF, BHF, HOUSE),
     claims=claims(ADAM, LARGE_ADAM),
     seconds=40,

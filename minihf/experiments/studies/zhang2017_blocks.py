@@ -2,7 +2,7 @@
 
 from minihf.experiments.claims import Ahead
 from minihf.experiments.studies.study import Study
-from minihf.experiments.studies.zhang2017 import BHF, HF, HOUSE, SOURCE
+from minihf.experiments.studies.zhang2017 import BHF, HF, HOUSE, SMALL, SOURCE
 
 LAYERS, PARAMETERS = f"{BHF}:blocks=layer", f"{BHF}:blocks=param"
 
@@ -11,7 +11,7 @@ STUDY = Study(
     source=SOURCE,
     says="Smaller blocks leave out more of the matrix, and CG does more for each of them.",
     task="autoencoder-mnist",
-    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    at=SMALL,
     methods=(HF, BHF, LAYERS, PARAMETERS, f"{HOUSE}:blocks=network", HOUSE),
     claims=(
         Ahead(BHF, HF, "updates"),

@@ -2,7 +2,7 @@
 
 from minihf.experiments.claims import Ahead
 from minihf.experiments.studies.study import Study
-from minihf.experiments.studies.zhang2017 import BHF, HOUSE, SOURCE
+from minihf.experiments.studies.zhang2017 import BHF, HOUSE, SMALL, SOURCE
 
 DAMPED = f"{BHF}:damping.initial=0.01"
 EIGHTH, QUARTER, ALL = (f"{DAMPED}:sampling.fraction={share}" for share in (0.125, 0.25, 1))
@@ -12,7 +12,7 @@ STUDY = Study(
     source=SOURCE,
     says="An eighth or a quarter of the gradient's cases are enough for the curvature.",
     task="autoencoder-mnist",
-    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    at=SMALL,
     methods=(EIGHTH, QUARTER, ALL, HOUSE),
     claims=(
         Ahead(ALL, QUARTER, "updates"),

@@ -2,7 +2,7 @@
 
 from minihf.experiments.claims import Ahead
 from minihf.experiments.studies.study import Study
-from minihf.experiments.studies.zhang2017 import BHF, HOUSE, SOURCE
+from minihf.experiments.studies.zhang2017 import BHF, HOUSE, SMALL, SOURCE
 
 RATES = tuple(f"{BHF}:step_rule.alpha={alpha}" for alpha in (0.03, 0.1, 0.3, 1))
 ADAMS = tuple(f"adam:lr={lr}" for lr in (0.0003, 0.001, 0.003))
@@ -13,7 +13,7 @@ STUDY = Study(
     says="A fixed rate of 0.1 is what block-diagonal HF is used with; with two blocks and exact "
     "solutions every rate below 1 would lower the quadratic.",
     task="autoencoder-mnist",
-    at={"smoke": "autoencoder-mnist-small", "laptop": "autoencoder-mnist-small"},
+    at=SMALL,
     methods=(*RATES, *ADAMS, HOUSE),
     claims=(
         Ahead(RATES[1], RATES[0], "updates"),

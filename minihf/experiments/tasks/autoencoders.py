@@ -22,27 +22,24 @@ AUTOENCODER_SETTINGS = {
 }
 """For an encoder and a decoder, trained on all cases at once."""
 
+
+def _on_mnist(*widths: int) -> Task:
+    return Task(
+        summary=f"{'-'.join(map(str, widths))} and back, tanh, squared error, on MNIST-5k or "
+        "MNIST (--data)",
+        load=lambda path: mnist((784,), classes=None)(path).autoencoding(),
+        network=lambda digits: autoencoder(*widths),
+        loss=SquaredError(),
+        metric=image_error,
+        metric_name="squared error per image",
+        settings=AUTOENCODER_SETTINGS,
+        whole="mnist",
+    )
+
+
 TASKS = {
-    "autoencoder-mnist": Task(
-        summary="784-1000-500-250-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
-        load=lambda path: mnist((784,), classes=None)(path).autoencoding(),
-        network=lambda digits: autoencoder(784, 1000, 500, 250, 30),
-        loss=SquaredError(),
-        metric=image_error,
-        metric_name="squared error per image",
-        settings=AUTOENCODER_SETTINGS,
-        whole="mnist",
-    ),
-    "autoencoder-mnist-small": Task(
-        summary="784-200-100-30 and back, tanh, squared error, on MNIST-5k or MNIST (--data)",
-        load=lambda path: mnist((784,), classes=None)(path).autoencoding(),
-        network=lambda digits: autoencoder(784, 200, 100, 30),
-        loss=SquaredError(),
-        metric=image_error,
-        metric_name="squared error per image",
-        settings=AUTOENCODER_SETTINGS,
-        whole="mnist",
-    ),
+    "autoencoder-mnist": _on_mnist(784, 1000, 500, 250, 30),
+    "autoencoder-mnist-small": _on_mnist(784, 200, 100, 30),
     "autoencoder-curves": Task(
         summary="784-400-200-100-50-25-6 and back, tanh, squared error, on CURVES-like strokes",
         load=lambda path: embedded("curves")(path).autoencoding(),
