@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from minihf.experiments.summary import Runs, Spread, around, final, short
+from minihf.experiments.summary import Runs, Spread, around, final_error, short
 from minihf.train import History
 
 __all__ = ["Ahead", "Answer", "Claim", "GetsBelow", "NeverRises", "Verdict"]
@@ -141,7 +141,7 @@ class GetsBelow:
 
     def answer(self, runs: Runs) -> Answer:
         """Look at the ends of the runs."""
-        end = final(runs[self.method], "train")
+        end = final_error(runs[self.method], "train")
         verdicts = {end.low < self.error, end.high < self.error}
         verdict = Verdict.UNDECIDED if len(verdicts) > 1 else _of(verdicts.pop())
         return Answer(verdict, f"{end.words()} at the end")

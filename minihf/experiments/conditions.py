@@ -27,14 +27,20 @@ __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
 
 def conditions_of(
-    experiment: Experiment, task_name: str, budget: Mapping[str, Any]
+    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looked_at: int | None = None
 ) -> dict[str, str]:
-    """Return what must be the same for all runs: the task, and what their numbers depend on."""
+    """Return what must be the same for all runs: the task, and what their numbers depend on.
+
+    `looked_at` is how many cases looks measure, as `minihf.Looks` has it.
+    """
+    data = experiment.data
+    sees_all = looked_at is None or looked_at >= max(len(data.x_train), len(data.x_test))
     return {
         "task": task_name,
         "budget": in_words(budget),
-        "data": experiment.data.source,
-        "data_sha256": _digest(experiment.data),
+        "looked_at": "all cases" if sees_all else f"{looked_at} cases, all at the end",
+        "data": data.source,
+        "data_sha256": _digest(data),
         "parameters": str(experiment.net.init(0).size),
         "minihf": minihf.__version__,
         "numpy": np.__version__,

@@ -28,14 +28,15 @@ from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
+from minihf.train import Looks
 
 __all__ = ["LOOKS", "RECORD", "complete_runs", "race", "run_folder"]
 
-LOOKS = 150
-"""How often a run is looked at: a curve is as fine as that."""
+LOOKS = Looks(often=150, at=tuple(2**k for k in range(32)))
+"""When a run is looked at: a curve is as fine as that.
 
-LOOKED_AT = tuple(2**k for k in range(32))
-"""Updates after which all runs are looked at: some methods make a hundred while others make one."""
+All runs are after 1, 2, 4, ... updates, for some methods make a hundred while others make one.
+"""
 
 RECORD = RACE
 
@@ -50,7 +51,7 @@ def race(
     data_path: Path | None = None,
     cases: int | None = None,
     scale: str | None = None,
-    looks: int = LOOKS,
+    looks: Looks = LOOKS,
     target: float | None = None,
     command: str = "",
     progress: bool = True,
@@ -75,8 +76,8 @@ def race(
         Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
-    looks : int
-        How often a run is looked at, beside `LOOKED_AT`.
+    looks : Looks
+        When a run is looked at, and on how many cases.
     target : float, optional
         As `table` takes it.
     command : str
@@ -105,7 +106,7 @@ def race(
     with folder(out), alone_in(out):
         _must_have_folders(out)
         experiment = Experiment.of(task, data_path, cases)
-        common = conditions_of(experiment, task_name, budget)
+        common = conditions_of(experiment, task_name, budget, looks.cases)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
         missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]
@@ -128,8 +129,8 @@ def race(
                 data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(
-                experiment, planned, run_folder(out, word, seed), looks=looks, look_at=LOOKED_AT,
-                progress=progress, density=lanczos_density if seed == seeds[0] else None,
+                experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
+                density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
         runs = complete_runs(out, words, seeds)
         text = table(runs, target, first_order(task.methods, words))

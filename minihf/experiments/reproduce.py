@@ -18,9 +18,6 @@ from minihf.experiments.tasks import TASKS
 
 __all__ = ["must_have_data", "reproduce"]
 
-LOOKS = 50
-"""How often a run is looked at."""
-
 
 def reproduce(
     name: str,
@@ -64,8 +61,8 @@ def reproduce(
     race(
         task_name, study.methods, scale.seeds, scale.budget, out / name,
         data_path=_data_of(name, scale_name, data_path),
-        cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
-        say=say,
+        cases=scale.cases, scale=scale_name, looks=study.looks,
+        command=command, progress=progress, say=say,
     )  # fmt: skip
     conditions = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
     methods = {word: conditions["methods"][word] for word in study.methods}

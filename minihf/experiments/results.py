@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.files import write_text
-from minihf.experiments.logs import AXES, ERRORS, fits
+from minihf.experiments.logs import AXES, ERRORS, OF_ALL, fits
 from minihf.experiments.summary import Runs
 from minihf.train import History
 
@@ -27,9 +27,13 @@ HEAD = {
     "columns": list, "runs": list,
 }  # fmt: skip
 CONDITIONS = dict.fromkeys(
-    ("data", "parameters", "budget", "backend", "blas", "threads", "minihf", "numpy"), str
-)
-RUN = {"method": str, "seed": int, "ended": str, "rose": int, "records": list}
+    (
+        "data", "looked_at", "parameters", "budget", "backend", "blas", "threads", "minihf",
+        "numpy",
+    ),
+    str,
+)  # fmt: skip
+RUN = {"method": str, "seed": int, "ended": str, "rose": int, "of_all": dict, "records": list}
 """What a result, its conditions and each of its runs have, and of which kind."""
 
 
@@ -46,7 +50,8 @@ class Result:
     methods : mapping of str to str
         Each method's settings.
     runs : Runs
-        With records of `COLUMNS`, and of the last one what it ended by and how many updates rose.
+        With records of `COLUMNS`, and of the last one what it ended by, how many updates rose
+        and the errors of all cases, if looks measured a part.
     """
 
     study: str
@@ -109,7 +114,9 @@ def _must_have(held: Any, kinds: Mapping[str, type]) -> None:
 
 def _small(history: History) -> dict[str, Any]:
     rows = [[_rounded(record[name]) for name in COLUMNS] for record in history]
-    return {"ended": history.ended, "rose": history.last["rose"], "records": rows}
+    last = history.last
+    of_all = {name: _rounded(last[name]) for name in OF_ALL if name in last}
+    return {"ended": history.ended, "rose": last["rose"], "of_all": of_all, "records": rows}
 
 
 def _rounded(value: Any) -> Any:
@@ -121,7 +128,8 @@ def _history(columns: Sequence[str], run: Mapping[str, Any]) -> History:
     records = [_record(columns, row) for row in run["records"]]
     if not records:
         raise ValueError(f"its run of {run['method']!r} has no records")
-    records[-1] |= {"rose": run["rose"], "ended": run["ended"]}
+    _must_be_numbers(run["of_all"])
+    records[-1] |= {"rose": run["rose"], "ended": run["ended"], **run["of_all"]}
     return History(records, ended=run["ended"])
 
 
@@ -129,7 +137,11 @@ def _record(columns: Sequence[str], row: Any) -> dict[str, Any]:
     if not isinstance(row, list) or tuple(columns) != COLUMNS or len(row) != len(COLUMNS):
         raise ValueError(f"expected records of {', '.join(COLUMNS)}, found {repr(row)[:40]}")
     record = dict(zip(COLUMNS, row, strict=True))
+    _must_be_numbers(record)
+    return record
+
+
+def _must_be_numbers(record: Mapping[str, Any]) -> None:
     for name, value in record.items():
         if not fits(name, value):
             raise ValueError(f"{name!r} of a record is {repr(value)[:40]}, expected a number")
-    return record

@@ -43,8 +43,10 @@ and of one that was not looked at just then, the looks before and after are in t
 papers' results are curves for the most part, and their settings are known in part: what is asked
 is an order, not a number.
 
-In figures and tables stand medians over the seeds, smallest and largest in bands and parentheses.
-Training errors are solid, test errors dashed.
+Along the way runs are looked at on a part of the cases, the same for all, so that looking takes
+little of the time; figures, claims of who is ahead and "seconds to" go by these. The errors in
+tables are of all cases, at the end. In both stand medians over the seeds, smallest and largest in
+bands and parentheses. Training errors are solid, test errors dashed.
 
 {studies}
 """
@@ -161,6 +163,7 @@ def _conditions(result: Result) -> str:
     of, seeds = result.conditions, sorted({seed for run in result.runs.values() for seed in run})
     return (
         f"{of['data']}; {of['parameters']} parameters. {of['budget']} for each run, seeds "
-        f"{', '.join(map(str, seeds))}; {result.processor}; backend {of['backend']}, "
-        f"{of['blas']}, {of['threads']}; minihf {of['minihf']}, NumPy {of['numpy']}."
+        f"{', '.join(map(str, seeds))}, looked at on {of['looked_at']}; {result.processor}; "
+        f"backend {of['backend']}, {of['blas']}, {of['threads']}; minihf {of['minihf']}, "
+        f"NumPy {of['numpy']}."
     )

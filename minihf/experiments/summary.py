@@ -25,6 +25,7 @@ __all__ = [
     "curve",
     "ends",
     "final",
+    "final_error",
     "seconds_to",
     "short",
     "target_of",
@@ -80,6 +81,11 @@ def _number(value: Any) -> float:
 def final(runs: Mapping[int, History], column: str) -> Spread:
     """Return the spread of a column's last values."""
     return Spread.of(history.last[column] for history in runs.values())
+
+
+def final_error(runs: Mapping[int, History], error: str) -> Spread:
+    """Return the spread of the last errors, of all cases."""
+    return Spread.of(history.final(error) for history in runs.values())
 
 
 def target_of(runs: Runs, first_order: Collection[str] = ()) -> float | None:

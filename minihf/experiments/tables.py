@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, ends, final, seconds_to, short, target_of
+from minihf.experiments.summary import Runs, ends, final, final_error, seconds_to, short, target_of
 from minihf.train import History
 
 __all__ = ["markdown", "notes", "rows", "table"]
@@ -16,6 +16,10 @@ SPENT = {"updates": "updates", "products": "products", "data_passes": "data pass
 PRODUCTS = (
     "Products are those of the solvers; tangents of the step rule and of calibration are not "
     "counted."
+)
+
+ALONG_THE_WAY = (
+    "Train and test error are of all cases; errors along the way, of the part that looks measure."
 )
 
 
@@ -42,7 +46,7 @@ def rows(runs: Runs, target: float | None) -> list[list[str]]:
     heads += [] if target is None else [f"seconds to {short(target)}"]
     found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
-        row = [name, *(final(seeds, part).words() for part in ("train", "test"))]
+        row = [name, *(final_error(seeds, part).words() for part in ("train", "test"))]
         row += [] if target is None else [seconds_to(seeds, target).words("–")]
         found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
     return found
@@ -53,6 +57,8 @@ def notes(runs: Runs, target: float | None, first_order: Collection[str]) -> lis
     found = []
     if any(len(seeds) > 1 for seeds in runs.values()):
         found.append("Medians over the seeds, smallest and largest in parentheses.")
+    if any("train_of_all" in history.last for seeds in runs.values() for history in seeds.values()):
+        found.append(ALONG_THE_WAY)
     if target is not None:
         found.append(
             f"Seconds to {short(target)}: until a training error of {target:.6g} or less was "

@@ -81,6 +81,11 @@ class Progress:
             return self.params
         return self.mean.params
 
+    def done(self, N: int) -> dict[str, float]:
+        """Return what has been spent, of each kind of budget, on a training set of N cases."""
+        passes = self.cases / N
+        return {"updates": self.updates, "seconds": self.seconds, "data_passes": passes}
+
     def move_on(self, params: Params, state: Any, report: Report, seconds: float, N: int) -> None:
         """Take in one more update, of a training set of N cases."""
         before, self.params, self.state = self.params, params, state
@@ -115,10 +120,9 @@ class Progress:
         """Return where the run stands as plain values, with errors that were measured."""
         report = self.report
         return {
-            "updates": self.updates,
-            "seconds": self.seconds,
+            **self.done(N),
             "products": self.products,
-            "data_passes": self.cases / N,
+            "looking": self.looking,
             "train": train,
             "test": test,
             "rejected": self.rejected,

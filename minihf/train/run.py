@@ -14,19 +14,23 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import prefetched, to_host
-from minihf.optim.batches import Batch, chunks, n_cases
+from minihf.optim.batches import Batch, by_worker, n_cases
+from minihf.parallel import each
 from minihf.params import Params
 from minihf.train.progress import Progress, in_one_line
 
-__all__ = ["LOOKING", "Run"]
+__all__ = ["Run"]
 
-LOOKING = 0.25
-"""Under a budget of seconds: the time that looks may have taken, as a share of the updates'."""
+AT_ONCE = 250
+"""Cases that a look holds at once: few, so that a forward pass stays in the cache."""
 
 
 @dataclass
 class Run:
-    """What does not change while a run goes on, and `now`, which does."""
+    """What does not change while a run goes on, and `now`, which does.
+
+    Looks measure `seen`, a part of the training and of the test data, or all of them.
+    """
 
     net: Any
     loss: Any
@@ -34,6 +38,7 @@ class Run:
     metric: Callable[[Any, Any], Any]
     train: Batch
     test: Batch | None
+    seen: tuple[Batch, Batch | None]
     now: Progress
 
     @property
@@ -44,9 +49,11 @@ class Run:
     @property
     def done(self) -> dict[str, float]:
         """What has been spent, of each kind of budget."""
-        now = self.now
-        passes = now.cases / self.N
-        return {"updates": now.updates, "seconds": now.seconds, "data_passes": passes}
+        return self.now.done(self.N)
+
+    @property
+    def _sees_a_part(self) -> bool:
+        return self.seen[0] is not self.train or self.seen[1] is not self.test
 
     def update(self, batch: Batch) -> None:
         """Make one update, on the clock."""
@@ -65,39 +72,49 @@ class Run:
             return ""
         return f"gave up after {patience} rejected updates in a row: {self.now.report.problem}"
 
-    def may_look(self) -> bool:
-        """Tell whether looking has kept to its share of the time so far."""
-        return self.now.looking <= LOOKING * self.now.seconds
-
     def look(self, ended: str) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
         now, began = self.now, perf_counter()
-        shown = now.shown
-        train, objective = self._means(shown, self.train, self.metric, self.loss.value)
-        test = None if self.test is None else self._means(shown, self.test, self.metric)[0]
+        shown, of_all = now.shown, {}
+        train, test, objective = self._errors(shown, *self.seen)
+        if ended and self._sees_a_part:
+            all_train, all_test, objective = self._errors(shown, self.train, self.test)
+            of_all = {"train_of_all": all_train, "test_of_all": all_test}
         if ended and shown is not now.params:
-            (objective,) = self._means(now.params, self.train, self.loss.value)
+            (objective,) = self._means(now.params, self.seen[0], self.loss.value)
         if math.isfinite(objective) and (ended or shown is now.params):
             now.good = now.params  # the metric may be finite all the same
         now.take_best(train, test)
         now.looking += perf_counter() - began
         blocks = {} if now.report is None else now.report.as_dict()["blocks"]
-        now.records.append(now.record(train, test, self.N) | {"blocks": blocks, "ended": ended})
-        return now.records[-1]
+        record = now.record(train, test, self.N) | of_all | {"blocks": blocks, "ended": ended}
+        now.records.append(record)
+        return record
 
     def in_one_line(self) -> str:
         """Say where the run stands, for the progress bar: errors are those of the last look."""
         last = self.now.records[-1]
         return in_one_line(self.now.record(last["train"], last["test"], self.N))
 
+    def _errors(
+        self, params: Params, train: Batch, test: Batch | None
+    ) -> tuple[float, float | None, float]:
+        """Return the metric of both, and the objective of the training cases."""
+        of_train, objective = self._means(params, train, self.metric, self.loss.value)
+        of_test = None if test is None else self._means(params, test, self.metric)[0]
+        return of_train, of_test, objective
+
     def _means(
         self, params: Params, batch: Batch, *measures: Callable[[Any, Any], Any]
     ) -> list[float]:
         """Return the means over the cases of functions of (output, y), in one forward pass."""
-        means = [0.0] * len(measures)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for (x, y), share in prefetched(chunks(batch)):
+
+        def of_chunk(piece: tuple[Batch, float]) -> list[float]:
+            (x, y), share = piece
+            with np.errstate(over="ignore", invalid="ignore"):
                 output = self.net(params, x)
-                for i, measure in enumerate(measures):
-                    means[i] += share * float(to_host(measure(output, y)))
-        return means
+                return [share * float(to_host(measure(output, y))) for measure in measures]
+
+        pieces = prefetched(by_worker(batch, AT_ONCE))
+        found = [means for some in pieces for means in each(of_chunk, some)]
+        return [sum(shares) for shares in zip(*found, strict=True)]

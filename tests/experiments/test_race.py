@@ -112,7 +112,7 @@ def complete(folder):
 
 @pytest.mark.usefixtures("backend")
 def test_all_methods_are_looked_at_after_so_many_updates_whatever_they_take(race):
-    runs = race(looks=1, budget={"seconds": 20})               # of which an update takes one
+    runs = race(looks=replace(racing.LOOKS, often=1), budget={"seconds": 20})  # an update is one
     for seeds in runs.values():
         assert seeds[0].column("updates") == [0, 1, 2, 4, 8, 16, 20]
 

@@ -12,11 +12,11 @@ from minihf.experiments.figures import must_be_drawable
 from minihf.experiments.results import Result
 from minihf.experiments.results_page import read_results, write_page
 from minihf.experiments.scales import SCALES
-from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
+from minihf.experiments.studies import LAPTOP_MINUTES, LOOKS, STUDIES
 from minihf.experiments.variants import variant
 
-LOOKING = 1.25
-"""Looks may take a quarter of the training time on top."""
+LOOKING = 1.03
+"""Looks take 3 % of the training time on top."""
 
 
 QUICK = ("chen2018-deep-sigmoid", "chan_szeto1999-groupings")
@@ -140,6 +140,10 @@ CHANGES = {
     "a word for a number": (
         lambda held: held["runs"][0]["records"][0].__setitem__(0, "x"), "'updates' of a record"
     ),
+    "no errors of all": (lambda held: held["runs"][0].pop("of_all"), "'of_all' is missing"),
+    "a word for an error of all": (
+        lambda held: held["runs"][0].update(of_all={"train_of_all": "x"}), "'train_of_all' of a"
+    ),
     "no end": (lambda held: held["runs"][0].update(ended=None), "'ended' is None, expected str"),
     "another study": (lambda held: held.update(study="mine"), "is of the study 'mine'"),
     "no such scale": (lambda held: held.update(scale="huge"), "at scale 'huge'; expected"),
@@ -164,6 +168,22 @@ def test_a_result_is_read_back_as_it_was_written(quick, tmp_path):
     result.write(tmp_path / "again.json")
     assert Result.read(tmp_path / "again.json").runs == result.runs
     assert json.loads((tmp_path / "again.json").read_text())["format"] == 1
+
+
+def test_a_result_has_the_errors_of_all_cases_where_looks_measured_a_part(
+    undrawn, monkeypatch, tmp_path
+):
+    name = QUICK[1]
+    few = replace(STUDIES[name], looks=replace(LOOKS, cases=50))
+    monkeypatch.setitem(reproducing.STUDIES, name, few)
+    result = reproducing.reproduce(name, "smoke", tmp_path, progress=False)
+    kept = Result.read(tmp_path / f"{name}.json")
+    assert kept.conditions["looked_at"] == "50 cases, all at the end"
+    for word, seeds in kept.runs.items():
+        for error in ("train", "test"):
+            made, read = (runs[0].final(error) for runs in (result.runs[word], seeds))
+            assert read == pytest.approx(made, rel=1e-3)
+            assert read != seeds[0].last[error]
 
 
 def test_the_command_runs_the_studies_that_it_is_told(monkeypatch, tmp_path, capsys):

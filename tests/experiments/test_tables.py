@@ -48,6 +48,19 @@ def test_a_target_of_ones_own_replaces_the_column(made_up):
     assert [row["seconds to 0.5"] for row in rows.values()] == ["–", "–"]
 
 
+def test_errors_of_all_cases_are_the_tables_and_those_along_the_way_the_target_s(made_up):
+    runs = race(made_up)
+    along = "Train and test error are of all cases; errors along the way, of the part that looks"
+    assert along not in table(runs)
+    for history in runs["adam"].values():
+        history.last.update(train_of_all=6.0, test_of_all=7.0)
+    text = table(runs, first_order=["adam"])
+    assert along in text
+    adam = rows_of(text)["adam"]
+    assert (adam["train error"], adam["test error"]) == ("6", "7")
+    assert adam["seconds to 4.5"] == "9 (9 to –)"
+
+
 def test_a_single_run_has_neither_ranges_nor_a_target_nor_notes(made_up):
     text = table({"adam": {0: made_up([(0, 8.0), (9, 4.0)])}}, first_order=["adam"])
     assert "seconds to" not in text

@@ -12,8 +12,16 @@ from dataclasses import dataclass, field, replace
 from minihf.experiments.claims import Claim
 from minihf.experiments.scales import SCALES, Scale
 from minihf.experiments.tasks import TASKS, Task
+from minihf.train import Looks
 
-__all__ = ["LAPTOP_MINUTES", "Study"]
+__all__ = ["LAPTOP_MINUTES", "LOOKS", "Study"]
+
+LOOKS = Looks(often=40, at=tuple(2**k for k in range(7)), share=0.02, cases=500)
+"""When runs are looked at: together with all cases at the end, for 3 % of a run's time at most.
+
+After 1, 2, 4, ... 64 updates in any case, since methods that make few are compared with others
+there.
+"""
 
 LAPTOP_MINUTES = 15
 """What all runs of a study at laptop scale may take, on two cores."""
@@ -38,6 +46,8 @@ class Study:
     seconds, cases : float, int, optional
         Of a run at laptop scale: how long, and on how many cases of the training and of the test
         data; without it, all.
+    looks : Looks
+        When runs are looked at, and on how many cases.
     at : mapping of str to str
         By scale, another task: a smaller network, say.
     remark : str
@@ -52,6 +62,7 @@ class Study:
     claims: tuple[Claim, ...]
     seconds: float
     cases: int | None = None
+    looks: Looks = LOOKS
     at: Mapping[str, str] = field(default_factory=dict)
     remark: str = ""
 
