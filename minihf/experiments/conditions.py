@@ -18,27 +18,25 @@ import numpy as np
 import minihf
 from minihf.backend import device
 from minihf.data import Dataset
-from minihf.experiments.experiment import Experiment, in_words
+from minihf.experiments.experiment import LOOKS, Experiment, in_words
 from minihf.experiments.files import write_text
 from minihf.experiments.machine import blas, threads
 from minihf.experiments.methods import Method
+from minihf.train import Looks
 
 __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
 
 def conditions_of(
-    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looked_at: int | None = None
+    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looks: Looks = LOOKS
 ) -> dict[str, str]:
-    """Return what must be the same for all runs: the task, and what their numbers depend on.
-
-    `looked_at` is how many cases looks measure, as `minihf.Looks` has it.
-    """
+    """Return what must be the same for all runs: the task, and what their numbers depend on."""
     data = experiment.data
-    sees_all = looked_at is None or looked_at >= max(len(data.x_train), len(data.x_test))
+    sees_all = looks.cases is None or looks.cases >= max(len(data.x_train), len(data.x_test))
     return {
         "task": task_name,
         "budget": in_words(budget),
-        "looked_at": "all cases" if sees_all else f"{looked_at} cases, all at the end",
+        "looked_at": "all cases" if sees_all else f"{looks.cases} cases, all at the end",
         "data": data.source,
         "data_sha256": _digest(data),
         "parameters": str(experiment.net.init(0).size),

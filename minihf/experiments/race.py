@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.conditions import conditions_of, described, joined, keep
-from minihf.experiments.experiment import Experiment
+from minihf.experiments.experiment import LOOKS, Experiment
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
@@ -30,13 +30,7 @@ from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
 from minihf.train import Looks
 
-__all__ = ["LOOKS", "RECORD", "complete_runs", "race", "run_folder"]
-
-LOOKS = Looks(often=150, at=tuple(2**k for k in range(32)))
-"""When a run is looked at: a curve is as fine as that.
-
-All runs are after 1, 2, 4, ... updates, for some methods make a hundred while others make one.
-"""
+__all__ = ["RECORD", "complete_runs", "race", "run_folder"]
 
 RECORD = RACE
 
@@ -106,7 +100,7 @@ def race(
     with folder(out), alone_in(out):
         _must_have_folders(out)
         experiment = Experiment.of(task, data_path, cases)
-        common = conditions_of(experiment, task_name, budget, looks.cases)
+        common = conditions_of(experiment, task_name, budget, looks)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
         missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]

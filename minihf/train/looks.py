@@ -6,7 +6,7 @@ Called by `minihf.fit`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ class Looks:
     often : int
         About how many looks there are beside the start, evenly over the budget. 0: only start and
         end.
-    at : collection of int
+    at : tuple of int
         Updates after which there is a look besides, whatever it takes.
     share : float
         Under a budget of seconds: a look that is due is put off for as long as all looks so far
@@ -61,7 +61,7 @@ class Looks:
     """
 
     often: int = 60
-    at: Collection[int] = ()
+    at: tuple[int, ...] = ()
     share: float = 0.25
     cases: int | None = None
 

@@ -8,11 +8,12 @@ import pytest
 from minihf import cli
 from minihf.experiments import reproduce as reproducing
 from minihf.experiments.claims import Ahead, GetsBelow, NeverRises
+from minihf.experiments.experiment import LOOKS
 from minihf.experiments.figures import must_be_drawable
 from minihf.experiments.results import Result
 from minihf.experiments.results_page import read_results, write_page
 from minihf.experiments.scales import SCALES
-from minihf.experiments.studies import LAPTOP_MINUTES, LOOKS, STUDIES
+from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
 from minihf.experiments.variants import variant
 
 LOOKING = 1.03

@@ -21,9 +21,9 @@ from minihf.experiments.studies import (
     zhang2017_learning_rate,
     zhang2017_lstm,
 )
-from minihf.experiments.studies.study import LAPTOP_MINUTES, LOOKS, Study
+from minihf.experiments.studies.study import LAPTOP_MINUTES, Study
 
-__all__ = ["LAPTOP_MINUTES", "LOOKS", "STUDIES", "Study"]
+__all__ = ["LAPTOP_MINUTES", "STUDIES", "Study"]
 
 STUDIES: Mapping[str, Study] = {
     "zhang2017-autoencoder": zhang2017_autoencoder.STUDY,

@@ -10,18 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from minihf.experiments.claims import Claim
+from minihf.experiments.experiment import LOOKS
 from minihf.experiments.scales import SCALES, Scale
 from minihf.experiments.tasks import TASKS, Task
 from minihf.train import Looks
 
-__all__ = ["LAPTOP_MINUTES", "LOOKS", "Study"]
-
-LOOKS = Looks(often=40, at=tuple(2**k for k in range(7)), share=0.02, cases=500)
-"""When runs are looked at: together with all cases at the end, for 3 % of a run's time at most.
-
-After 1, 2, 4, ... 64 updates in any case, since methods that make few are compared with others
-there.
-"""
+__all__ = ["LAPTOP_MINUTES", "Study"]
 
 LAPTOP_MINUTES = 15
 """What all runs of a study at laptop scale may take, on two cores."""

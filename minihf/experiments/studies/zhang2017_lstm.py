@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from minihf.experiments.studies.study import LOOKS, Study
+from minihf.experiments.experiment import LOOKS
+from minihf.experiments.studies.study import Study
 from minihf.experiments.studies.zhang2017 import (
     ADAM,
     BHF,
