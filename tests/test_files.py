@@ -114,7 +114,7 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
 
 def test_where_a_file_can_be_written_is_known_before(tmp_path):
     assert writable(str(tmp_path / "a.txt")) == tmp_path / "a.txt"
-    with pytest.raises(ValueError, match="cannot write '.*a.txt': no writable folder '.*none'"):
+    with pytest.raises(ValueError, match=r"cannot write '.*a.txt': no writable folder '.*none'"):
         writable(tmp_path / "none" / "a.txt")
     assert names(tmp_path) == []
 

@@ -10,9 +10,8 @@ import zlib
 from enum import Enum
 from pathlib import Path
 
-from minihf.data.idx import packed_or_not
 from minihf.data.sources import File, Form, Source
-from minihf.data.streams import CHUNK, opened
+from minihf.data.streams import CHUNK, opened, packed_or_not
 
 __all__ = ["State", "checksum", "form_of", "is_whole", "located", "state", "states"]
 

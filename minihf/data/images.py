@@ -17,10 +17,11 @@ from minihf.data.checksums import State, is_whole, states
 from minihf.data.cifar import BATCHES, read_cifar_archive, read_cifar_folder
 from minihf.data.dataset import Dataset
 from minihf.data.given import dataset_of
-from minihf.data.idx import FILES, packed_or_not, read_idx_folder
+from minihf.data.idx import FILES, read_idx_folder
 from minihf.data.npz import read_npz_arrays
 from minihf.data.places import GIVEN, find
 from minihf.data.sources import SOURCES, Source
+from minihf.data.streams import packed_or_not
 
 __all__ = ["load_known", "read_images"]
 

@@ -16,7 +16,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-__all__ = ["CHUNK", "LARGEST", "Bounded", "Stream", "exactly", "in_one_line", "is_packed", "opened"]
+__all__ = [
+    "CHUNK",
+    "LARGEST",
+    "Bounded",
+    "Stream",
+    "exactly",
+    "in_one_line",
+    "is_packed",
+    "opened",
+    "packed_or_not",
+]
 
 LARGEST = 2**30
 """Bytes that are taken from a file that was packed: five times CIFAR-10."""
@@ -64,6 +74,12 @@ def opened(path: Path, *, unpack: bool = True) -> Iterator[Stream]:
                 yield Bounded(unpacked, path)
         else:
             yield Bounded(file, path)
+
+
+def packed_or_not(path: Path) -> Path | None:
+    """Return the path of a file, or of that with ``.gz``; None if there is neither."""
+    packed = path.with_name(f"{path.name}.gz")
+    return next((found for found in (path, packed) if found.exists()), None)
 
 
 def is_packed(file: BinaryIO) -> bool:
