@@ -16,6 +16,7 @@ __all__ = [
     "add_backend",
     "figure",
     "folder",
+    "images",
     "markdown",
     "natural",
     "page",
@@ -93,6 +94,13 @@ def folder(text: str) -> Path:
 def page(text: str) -> Path:
     """Read where a page can be written."""
     return files.writable(text)
+
+
+def images(text: str) -> Path:
+    """Read the name of a set, or a path of images: ``./mnist`` is a path."""
+    from minihf.data.places import name_or_path
+
+    return name_or_path(text)
 
 
 @refusing

@@ -1,6 +1,6 @@
 """Whether the files of a set are what they should be.
 
-Called by `minihf.data.places`, `minihf.data.fetch` and ``minihf data verify``.
+Called by `minihf.data.images`, `minihf.data.fetch` and ``minihf data verify``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import zlib
 from enum import Enum
 from pathlib import Path
 
-from minihf.data.sources import File, Form, Source
-from minihf.data.streams import CHUNK, opened, packed_or_not
+from minihf.data.places import form_of
+from minihf.data.sources import File, Source
+from minihf.data.streams import CHUNK, opened
 
-__all__ = ["State", "checksum", "form_of", "is_whole", "located", "state", "states"]
+__all__ = ["State", "checksum", "is_whole", "state", "states"]
 
 
 class State(Enum):
@@ -48,21 +49,6 @@ def state(path: Path | None, file: File) -> State:
         return State.FINE if checksum(path, file) == file.checksum else State.DAMAGED
     except (OSError, EOFError, ValueError, zlib.error):
         return State.DAMAGED
-
-
-def located(form: Form, path: Path) -> dict[File, Path | None]:
-    """Return where the files of a form are, `path` being their folder, or the only one of them."""
-    if path.is_dir():
-        return {file: packed_or_not(path / file.name) for file in form.files}
-    (first, *others) = form.files
-    return {first: path} if path.name == first.name and path.exists() and not others else {}
-
-
-def form_of(source: Source, path: Path) -> dict[File, Path | None]:
-    """Return the files of the form that `path` has, most of it at least; none if it has nothing."""
-    forms = [located(form, path) for form in source.forms]
-    most = max(forms, key=lambda files: sum(found is not None for found in files.values()))
-    return most if any(most.values()) else {}
 
 
 def states(source: Source, path: Path) -> dict[File, State]:

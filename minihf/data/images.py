@@ -19,9 +19,9 @@ from minihf.data.dataset import Dataset
 from minihf.data.given import dataset_of
 from minihf.data.idx import FILES, read_idx_folder
 from minihf.data.npz import read_npz_arrays
-from minihf.data.places import GIVEN, find
+from minihf.data.places import GIVEN, find, find_whole, name_or_path, only_a_subset
 from minihf.data.sources import SOURCES, Source
-from minihf.data.streams import packed_or_not
+from minihf.data.streams import in_one_line, opened, packed_or_not
 
 __all__ = ["load_known", "read_images"]
 
@@ -39,8 +39,9 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     path : path
         A folder with the four IDX files of a set, each with ``.gz`` or without; the binary or the
         Python archive of CIFAR-10, or the folder it was unpacked into; or an npz file, as
-        `minihf.data.read_npz` has it. Where nothing lies at this path, and it is the name of a set
-        that may be fetched, such as ``mnist``, that set.
+        `minihf.data.read_npz` has it. Or the bare name of a set that may be fetched, such as
+        ``mnist``: the set, from where `minihf.data.find` finds it, even if something lies here
+        under that name, which is ``./mnist`` or, as a `Path`, ``Path("mnist").absolute()``.
     name : str
         What to call the set, if it is none that is known by its checksums.
     classes : int, optional
@@ -60,16 +61,14 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     FileNotFoundError
         If it is the name of a set that is not here, or only a subset of it.
     """
-    path = Path(path)
-    if str(path) in SOURCES and not path.exists():
-        place = find(str(path))
-        if place.subset:
-            raise FileNotFoundError(
-                f"of {path} only a subset is here, which the package embeds; "
-                f"`minihf data fetch {path}` fetches all of it"
-            )
-        return _known(SOURCES[str(path)], place.path)
-    return _given(path, name, classes)
+    path = name_or_path(path)
+    if str(path) not in SOURCES:
+        return _given(path, name, classes)
+    try:
+        return _known(SOURCES[str(path)], find_whole(str(path)).path)
+    except FileNotFoundError as error:
+        here = f"; what lies here under that name is './{path}'" if path.exists() else ""
+        raise FileNotFoundError(f"{error}{here}") from None
 
 
 def load_known(name: str, path: str | Path | None = None) -> Dataset:
@@ -85,7 +84,7 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     FileNotFoundError
         If it is not here.
     ValueError
-        If it is damaged.
+        If it is damaged, or what is at the path is another set or of another shape.
 
     Warns
     -----
@@ -94,15 +93,11 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     """
     place = find(name, path)
     if place.subset:
-        subset = embedded.mnist_5k()
-        warnings.warn(
-            f"{name}: only a subset is here, {subset.source}; `minihf data fetch {name}` fetches "
-            "all of it",
-            stacklevel=3,
-        )
-        return subset
+        warnings.warn(only_a_subset(name), stacklevel=3)
+        return embedded.mnist_5k()
     if place.where == GIVEN:
         images = _given(place.path, name, classes=10)
+        _must_be(name, images, place.path)
     else:
         images = _known(SOURCES[name], place.path)
     if images.x_train.shape[1] > 1:
@@ -111,6 +106,18 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     return replace(
         images, x_train=images.x_train.reshape(rows[0]), x_test=images.x_test.reshape(rows[1])
     )
+
+
+def _must_be(name: str, images: Dataset, path: Path) -> None:
+    """Refuse images that are known to be another set, or cannot be of this one."""
+    if images.name != name:
+        raise ValueError(f"{str(path)!r} is {images.name}; expected {name}")
+    expected, shape = SOURCES[name].shape, images.x_train.shape[1:]
+    if shape != expected:
+        raise ValueError(
+            f"{str(path)!r} has images of {shape} channels, rows and columns; expected {expected}, "
+            f"as {name} has"
+        )
 
 
 def _known(source: Source, path: Path) -> Dataset:
@@ -142,7 +149,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     if path.is_dir():
         if any(packed_or_not(path / name) for name in FILES.values()):
             return read_idx_folder(path)
-        if any((path / name).exists() for names in BATCHES.values() for name in names):
+        if any(packed_or_not(path / name) for names in BATCHES.values() for name in names):
             return read_cifar_folder(path)
         raise ValueError(f"{str(path)!r} is a folder without images; {EXPECTED}")
     begins = _beginning(path)
@@ -154,10 +161,5 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _beginning(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no file")
-        with path.open("rb") as file:
-            return file.read(512)
-    except OSError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    with in_one_line(path, "file of images"), opened(path, unpack=False) as stream:
+        return stream.read(512)

@@ -1,5 +1,6 @@
 """CIFAR-10 as its authors give it: both kinds of batches, and pickles that would do harm."""
 
+import gzip
 import io
 import os
 import pickle
@@ -90,6 +91,28 @@ def test_batches_are_read_from_their_archive_and_from_their_folder(
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     must_equal(cifar.read_cifar_folder(tmp_path / kind), expected)
+
+
+@pytest.mark.parametrize("kind", [BIN, PY])
+def test_a_folder_s_batches_may_be_packed(kind, contents, expected, tmp_path):
+    for name, content in contents[kind].items():
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    must_equal(cifar.read_cifar_folder(tmp_path), expected)
+    damaged = tmp_path / f"{next(iter(contents[kind]))}.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-6])
+    with pytest.raises(ValueError, match=r"gz' is no batch of CIFAR-10: its gzip is damaged"):
+        cifar.read_cifar_folder(tmp_path)
+
+
+def test_a_batch_that_is_a_bomb_is_given_up(tmp_path, peak, monkeypatch):
+    monkeypatch.setattr(cifar, "MOST", MEBI)
+    (tmp_path / "data_batch_1.bin.gz").write_bytes(gzip.compress(bytes(2**26)))
+
+    def read():
+        with pytest.raises(ValueError, match="it has more than 1,048,576 bytes, unpacked"):
+            cifar.read_cifar_folder(tmp_path)
+
+    assert peak(read) < 8 * MEBI
 
 
 @pytest.mark.parametrize("kind", [BIN, PY])

@@ -1,6 +1,7 @@
 """Images from a user's npz file: read without unpickling, or refused in one line."""
 
 import io
+import os
 import struct
 from contextlib import suppress
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -97,6 +98,12 @@ def test_a_missing_a_torn_and_a_foreign_file_are_refused(arrays, write, tmp_path
             file.writestr(name, "text")
     with pytest.raises(ValueError, match="is no npz file of images: its x_train is no array"):
         read_npz(path, "little")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.npz")
+    with pytest.raises(ValueError, match=r"cannot read '.*images.npz': it is no file"):
+        read_npz(tmp_path / "images.npz", "little")
 
 
 def test_a_file_with_a_changed_byte_is_refused(arrays, write):

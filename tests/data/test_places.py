@@ -1,6 +1,7 @@
 """Where a set is found, in which order, and what is said when it is not."""
 
 import gzip
+import os
 import shutil
 from dataclasses import replace
 
@@ -34,6 +35,26 @@ def test_the_user_s_folder_comes_before_the_cache_and_the_cache_before_the_syste
     assert (given.path, given.where, given.subset) == (system, "given", False)
 
 
+def test_the_user_may_have_several_folders_and_what_is_fetched_goes_to_the_first(
+    write_idx, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MINIHF_DATA", os.pathsep.join(["", "~/one", str(tmp_path / "two"), ""]))
+    second = write_idx(tmp_path / "two" / "mnist")
+    assert (find("mnist").path, find("mnist").where) == (second, "$MINIHF_DATA")
+    first = write_idx(tmp_path / "one" / "mnist")
+    assert find("mnist").path == first
+    assert minihf.data.places.folder_of_sets() == tmp_path / "one"
+    with pytest.raises(FileNotFoundError, match=rf"in {tmp_path}/one, {tmp_path}/two, /"):
+        find("cifar10")
+
+
+def test_a_home_that_there_is_not_is_said_to_be_in_the_user_s_folder(monkeypatch):
+    monkeypatch.setenv("MINIHF_DATA", "~nobody-has-this-name/sets")
+    with pytest.raises(RuntimeError, match=r"^\$MINIHF_DATA is '~nobody.*', but there is no such"):
+        find("mnist")
+
+
 @pytest.mark.parametrize("folder", ["~/sets", "sets", "./sets"])
 def test_the_user_s_folder_may_begin_at_home_or_here(folder, write_idx, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -63,8 +84,8 @@ def test_a_part_of_a_set_is_passed_over_for_all_of_it(write_idx, tmp_path, monke
 def test_without_all_of_mnist_there_is_the_subset_and_it_says_so():
     place = find("mnist")
     assert (place.path.name, place.where, place.subset) == ("mnist-5k.npz", "the package", True)
-    with pytest.warns(UserWarning, match=r"mnist: only a subset is here, MNIST .*`minihf data fetch"
-                                         " mnist` fetches all of it") as told:
+    with pytest.warns(UserWarning, match=r"^of mnist only a subset is here, mnist-5k in the package"
+                                         "; `minihf data fetch mnist` fetches all of it$") as told:
         images = load("mnist")
     assert told[0].filename == __file__
     assert (images.name, images.subset, len(images.x_train)) == ("mnist-5k", True, 5000)
