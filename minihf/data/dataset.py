@@ -69,7 +69,9 @@ class Dataset:
 
 
 def first(data: Dataset, cases: int) -> Dataset:
-    """Return the first so many cases of the training and of the test data; `source` says so.
+    """Return the first so many cases of the training and of the test data.
+
+    `source` says so and, where there were more, `subset`.
 
     Examples
     --------
@@ -84,6 +86,7 @@ def first(data: Dataset, cases: int) -> Dataset:
         y_train=None if data.y_train is None else data.y_train[:cases],
         x_test=data.x_test[:cases],
         y_test=None if data.y_test is None else data.y_test[:cases],
+        subset=data.subset or cases < max(len(data.x_train), len(data.x_test)),
         source=f"{data.source}; the first {cases:,} of each of them",
     )
     return kept.autoencoding() if data.y_train is data.x_train else kept

@@ -70,7 +70,8 @@ def dataset_of(
 
 
 def _check_labels(path: Path, arrays: Mapping[str, NDArray[Any]], classes: int | None) -> None:
-    highest = int(arrays["y_train"].max()) if classes is None else classes - 1
+    there = min(int(arrays["y_train"].max()), np.iinfo(np.int64).max)
+    highest = there if classes is None else classes - 1
     for part in ("y_train", "y_test"):
         for label in (int(arrays[part].min()), int(arrays[part].max())):
             if not 0 <= label <= highest:

@@ -181,6 +181,7 @@ def test_a_pickle_that_would_do_something_does_nothing(protocol, place, tmp_path
         b"cbuiltins\neval\n(S'1'\ntR.", b"cos\nsystem\n(S'true'\ntR.", b"(S'true'\nios\nsystem\n.",
         b"\x80\x02cnumpy\nload\n.", b"\x80\x02cnumpy.core.multiarray\nscalar\n.",
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.", b"\x80\x02\x82\x01.", b"P1\n.",
+        b"\x80\x02cos\\ \nsystem\n.",                     # of which Python would warn
     ],
 )  # fmt: skip
 def test_no_other_name_and_no_other_instruction_is_taken(content):

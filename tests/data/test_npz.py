@@ -52,6 +52,7 @@ def test_images_keep_their_shape_and_become_numbers_from_zero_to_one(arrays, wri
         ({"y_test": np.array([0, 99])}, r"images.npz': y_test has a label 99; .*labels of y_train"),
         ({"y_test": np.array([-1, 0])}, "y_test has a label -1; expected 0 to"),
         ({"y_train": np.array([-2, 0, 1, 2, 3, 9])}, "y_train has a label -2"),
+        ({"y_train": np.full(6, 2**64 - 1, np.uint64)}, "y_train has a label 18446744073709551615"),
         ({"y_train": np.zeros(5, np.uint8)}, "and integer labels"),
         ({"y_train": np.array([{}] * 6)}, "is no npz file of images: its y_train is no array of"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 import minihf as hf
 import minihf.data.places
-from minihf.data import cache, embedded, find, load
+from minihf.data import cache, embedded, find, first, load
 from minihf.data.checksums import State, states
 from minihf.data.sources import SOURCES
 
@@ -97,6 +97,8 @@ def test_only_subsets_say_that_they_are_some():
     assert embedded.mnist_5k().subset
     assert embedded.mnist_5k().autoencoding().subset
     assert not embedded.digits().subset
+    assert first(embedded.digits(), 50).subset
+    assert not first(embedded.digits(), 1437).autoencoding().subset
 
 
 def test_embedded_sets_are_in_the_package_and_drawn_ones_nowhere():
