@@ -18,7 +18,7 @@ def add_data(commands: Any) -> None:
         "data",
         help="list, fetch, find and verify data sets",
         description="Data sets that are too large for the package: MNIST, Fashion-MNIST and "
-        "CIFAR-10. They are looked for in the folders of $MINIHF_DATA, in the user's cache, and where "
+        "CIFAR-10. They are looked for in $MINIHF_DATA, in the user's cache folder, and where "
         "system packages put them, in this order. Nothing but `fetch` ever uses the network.",
         epilog="Exit code: 0 fine, 1 a set is missing or damaged or could not be fetched, 2 the "
         "command was not understood.",
@@ -55,8 +55,8 @@ def add_data(commands: Any) -> None:
     action = actions.add_parser(
         "verify",
         help="compare the files of a set, or of all that are here, with their checksums",
-        description="Say of each file of a set, wherever it is found, whether it is fine, damaged "
-        "or missing; without a name, of all sets that are here.",
+        description="Say of each file of a set, wherever it is found, whether it is fine, damaged, "
+        "missing or unreadable; without a name, of all sets that are here.",
     )
     action.set_defaults(run=_verify)
     _add_name(action, nargs="?")

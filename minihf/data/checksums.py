@@ -5,6 +5,7 @@ Called by `minihf.data.images`, `minihf.data.fetch` and ``minihf data verify``.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import zlib
 from enum import Enum
@@ -23,6 +24,7 @@ class State(Enum):
     FINE = "fine"
     DAMAGED = "damaged"
     MISSING = "missing"
+    UNREADABLE = "unreadable"
 
 
 def checksum(path: Path, file: File) -> str:
@@ -47,8 +49,10 @@ def state(path: Path | None, file: File) -> State:
         return State.MISSING
     try:
         return State.FINE if checksum(path, file) == file.checksum else State.DAMAGED
-    except (OSError, EOFError, ValueError, zlib.error):
+    except (gzip.BadGzipFile, EOFError, ValueError, zlib.error):
         return State.DAMAGED
+    except OSError:                                   # rights, or a disk that fails
+        return State.UNREADABLE
 
 
 def states(source: Source, path: Path) -> dict[File, State]:

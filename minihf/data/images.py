@@ -122,7 +122,8 @@ def _must_be(name: str, images: Dataset, path: Path) -> None:
 
 def _known(source: Source, path: Path) -> Dataset:
     """Read a set from its own place, where it must be that set to the last bit."""
-    damaged = [file.name for file, it in states(source, path).items() if it is not State.FINE]
+    found = states(source, path)
+    damaged = [file.name for file, it in found.items() if it in (State.DAMAGED, State.MISSING)]
     if damaged:
         raise ValueError(
             f"{source.name} is damaged: {', '.join(damaged)} in {str(path)!r} has not the checksum "

@@ -178,6 +178,17 @@ def test_each_file_is_fine_damaged_or_missing(write_idx, tmp_path, little_mnist)
     assert states(little_mnist, folder) == {}
 
 
+def test_a_file_that_cannot_be_read_is_not_called_damaged(write_idx, little_mnist):
+    folder = write_idx(cache.folder() / "mnist")
+    (folder / "t10k-images-idx3-ubyte").unlink()
+    (folder / "t10k-images-idx3-ubyte").mkdir()
+    assert [it.value for it in states(little_mnist, folder).values()] == [
+        "fine", "fine", "unreadable", "fine"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"^cannot read '.*t10k-images-idx3-ubyte': it is no file$"):
+        load("mnist")
+
+
 def test_a_path_is_only_for_sets_that_lie_somewhere():
     with pytest.raises(ValueError, match="'digits' comes with the package, but got a path"):
         load("digits", path="somewhere")
