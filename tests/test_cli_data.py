@@ -81,7 +81,9 @@ def test_the_path_is_printed_and_data_takes_it(mnist, capsys):
 def test_data_takes_a_name(mnist, capsys, tmp_path):
     words = ["run", "deep-sigmoid", "--data", "mnist", "--method", "sgd", "--updates", "1"]
     assert cli.main([*words, "--quiet", "--out", str(tmp_path / "runs")]) == 0
-    assert "MNIST (LeCun, Cortes and Burges): all 20 training and 10" in capsys.readouterr().out
+    (facts,) = [line for line in capsys.readouterr().out.splitlines() if "parameters" in line]
+    assert "MNIST (LeCun, Cortes and Burges): all 20 training and 10" in facts
+    assert facts.endswith(" ($MINIHF_DATA)")
 
 
 def test_data_takes_what_lies_here_under_a_name_by_its_path(mnist, capsys, tmp_path, monkeypatch):

@@ -37,6 +37,9 @@ class Dataset:
         Height and width, of product D; of a sequence, T and D.
     subset : bool
         Whether it is a part of a larger set, whose results it must not be taken for.
+    where : str
+        How it was found, as `minihf.data.Place` has it: ``"the user's cache"``, ``"the package"``;
+        empty if it was made.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Dataset:
     source: str
     image_shape: tuple[int, int]
     subset: bool = False
+    where: str = ""
 
     def autoencoding(self) -> Dataset:
         """Return the same images as their own targets, without a copy.
@@ -100,12 +104,13 @@ def from_grey_levels(
     source: str,
     image_shape: tuple[int, int],
     subset: bool = False,
+    where: str = "",
 ) -> Dataset:
     """Make a `Dataset` of images in whole grey levels.
 
     Parameters
     ----------
-    name, source, image_shape, subset
+    name, source, image_shape, subset, where
         As in `Dataset`.
     levels : mapping of str to array
         ``x_train`` and ``x_test``, uint8 (N, D) or (N, C, H, W), and, if there are labels,
@@ -136,6 +141,7 @@ def from_grey_levels(
         source=source,
         image_shape=image_shape,
         subset=subset,
+        where=where,
     )
 
 

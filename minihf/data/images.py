@@ -19,7 +19,7 @@ from minihf.data.dataset import Dataset
 from minihf.data.given import dataset_of
 from minihf.data.idx import FILES, read_idx_folder
 from minihf.data.npz import read_npz_arrays
-from minihf.data.places import GIVEN, find, find_whole, name_or_path, only_a_subset
+from minihf.data.places import GIVEN, Place, find, find_whole, name_or_path, only_a_subset
 from minihf.data.sources import SOURCES, Source
 from minihf.data.streams import in_one_line, opened, packed_or_not
 
@@ -65,7 +65,7 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     if str(path) not in SOURCES:
         return _given(path, name, classes)
     try:
-        return _known(SOURCES[str(path)], find_whole(str(path)).path)
+        return _known(SOURCES[str(path)], find_whole(str(path)))
     except FileNotFoundError as error:
         here = f"; what lies here under that name is './{path}'" if path.exists() else ""
         raise FileNotFoundError(f"{error}{here}") from None
@@ -99,7 +99,7 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
         images = _given(place.path, name, classes=10)
         _must_be(name, images, place.path)
     else:
-        images = _known(SOURCES[name], place.path)
+        images = _known(SOURCES[name], place)
     if images.x_train.shape[1] > 1:
         return images
     rows = (len(images.x_train), -1), (len(images.x_test), -1)
@@ -120,8 +120,9 @@ def _must_be(name: str, images: Dataset, path: Path) -> None:
         )
 
 
-def _known(source: Source, path: Path) -> Dataset:
+def _known(source: Source, place: Place) -> Dataset:
     """Read a set from its own place, where it must be that set to the last bit."""
+    path = place.path
     found = states(source, path)
     damaged = [file.name for file, it in found.items() if it in (State.DAMAGED, State.MISSING)]
     if damaged:
@@ -129,7 +130,7 @@ def _known(source: Source, path: Path) -> Dataset:
             f"{source.name} is damaged: {', '.join(damaged)} in {str(path)!r} has not the checksum "
             f"that it should have; `minihf data fetch {source.name}` fetches it anew"
         )
-    return dataset_of(path, _arrays(path), source.name, 10, source)
+    return dataset_of(path, _arrays(path), source.name, 10, source, place.where)
 
 
 def _given(path: Path, name: str, classes: int | None) -> Dataset:

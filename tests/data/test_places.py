@@ -10,7 +10,7 @@ import pytest
 
 import minihf as hf
 import minihf.data.places
-from minihf.data import cache, embedded, find, first, load
+from minihf.data import cache, embedded, find, first, load, read_images
 from minihf.data.checksums import State, states
 from minihf.data.sources import SOURCES
 
@@ -31,6 +31,9 @@ def test_the_user_s_folder_comes_before_the_cache_and_the_cache_before_the_syste
     assert places == [
         (system, "the system"), (cached, "the user's cache"), (users, "$MINIHF_DATA")
     ]  # fmt: skip
+    assert load("mnist").where == "$MINIHF_DATA"
+    assert read_images("mnist", "mine").where == "$MINIHF_DATA"
+    assert load("mnist", path=system).where == "given"
     given = find("mnist", system)
     assert (given.path, given.where, given.subset) == (system, "given", False)
 
@@ -90,7 +93,7 @@ def test_without_all_of_mnist_there_is_the_subset_and_it_says_so():
     assert told[0].filename == __file__
     assert (images.name, images.subset, len(images.x_train)) == ("mnist-5k", True, 5000)
     assert "subset, the first 5,000 of 60,000" in images.source
-    assert "subset=True" in repr(images)
+    assert "subset=True, where='the package'" in repr(images)
 
 
 def test_only_subsets_say_that_they_are_some():
