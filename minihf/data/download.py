@@ -1,6 +1,6 @@
 """A file over HTTP, which goes on where an earlier try was cut off.
 
-Called by `minihf.data.fetch`.
+Called by `minihf.data.routes`.
 """
 
 from __future__ import annotations
