@@ -99,12 +99,15 @@ def write_text(path: Path, text: str) -> None:
 def writable(path: str | Path) -> Path:
     """Return a path if a file can be written there: said before the work, not after it.
 
+    Of a link it is where that leads: /dev/stdout must not be replaced, nor what somebody set up.
+
     Raises
     ------
     ValueError
         If it is no file, or its folder is not there or not for us to write into.
     """
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
     if path.exists() and not path.is_file():
         what = "it is a folder" if path.is_dir() else "it is no file"
         raise ValueError(f"cannot write {str(path)!r}: {what}")

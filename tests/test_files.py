@@ -112,6 +112,15 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_what_is_written_to_a_link_goes_to_where_it_leads(tmp_path):
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "page").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "public" / "page")
+    write_text(writable(tmp_path / "link"), "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "public" / "page").read_text() == "new"
+
+
 def test_where_a_file_can_be_written_is_known_before(tmp_path):
     assert writable(str(tmp_path / "a.txt")) == tmp_path / "a.txt"
     with pytest.raises(ValueError, match=r"cannot write '.*a.txt': no writable folder '.*none'"):

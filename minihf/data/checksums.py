@@ -1,6 +1,6 @@
 """Whether the files of a set are what they should be.
 
-Called by `minihf.data.images`, `minihf.data.fetch`, `minihf.data.routes` and ``minihf data verify``.
+Called by `minihf.data.images`, by fetching and by ``minihf data verify``.
 """
 
 from __future__ import annotations
