@@ -188,7 +188,7 @@ def alone_in(path: Path, what: str = "race", chosen_by: str = "--out") -> Iterat
 
     In the words of the refusal, `what` is done in it, and `chosen_by` is how to take another one.
 
-    On Windows, which has no ``flock``, nothing is held.
+    On Windows, which has no ``flock``, and on a file system without locks nothing is held.
 
     Raises
     ------
@@ -204,6 +204,8 @@ def alone_in(path: Path, what: str = "race", chosen_by: str = "--out") -> Iterat
             taken = _is_gone(path / LOCK, file.fileno())
         except BlockingIOError:
             taken = True
+        except OSError:                                  # a file system without locks
+            taken = False
         if taken:
             raise RuntimeError(
                 f"another {what} is running in {str(path)!r}; wait for its end, or take another "

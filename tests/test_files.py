@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, in folders that one process holds."""
 
+import errno
 import os
 import signal
 import stat
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from minihf import files
-from minihf.files import alone_in, aside, folder, sweep, whole, writable, write_text
+from minihf.files import alone_in, aside, folder, is_held, sweep, whole, writable, write_text
 
 HOLD = """
 import sys, time
@@ -253,3 +254,14 @@ def test_a_lock_that_is_gone_is_none(tmp_path, monkeypatch):
     monkeypatch.setattr(files.fcntl, "flock", late)
     with pytest.raises(RuntimeError, match="another race"), alone_in(tmp_path):
         raise AssertionError("not to be reached")
+
+
+@needs_flock
+def test_where_a_file_system_has_no_locks_nothing_is_held(tmp_path, monkeypatch):
+    def has_none(file, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", has_none)
+    with alone_in(tmp_path):
+        assert is_held(tmp_path) is None
+    assert names(tmp_path) == []
