@@ -141,7 +141,9 @@ def _given(path: Path, name: str, classes: int | None) -> Dataset:
 
 
 def _inside(path: Path) -> Path:
-    """Return the archive or the batches that a folder has in it, if it is their folder's folder."""
+    """Return the archive or the batches that a folder has in it, unless it has IDX files."""
+    if _has_idx(path):
+        return path
     inner = [path / form.path for source in SOURCES.values() for form in source.forms if form.path]
     return next((place for place in inner if place.exists()), path)
 
@@ -149,7 +151,7 @@ def _inside(path: Path) -> Path:
 def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Return the four arrays of whatever is there."""
     if path.is_dir():
-        if any(packed_or_not(path / name) for name in FILES.values()):
+        if _has_idx(path):
             return read_idx_folder(path)
         if any(packed_or_not(path / name) for names in BATCHES.values() for name in names):
             return read_cifar_folder(path)
@@ -160,6 +162,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     if begins[:2] == b"\x1f\x8b" or begins[257:262] == b"ustar":
         return read_cifar_archive(path)
     raise ValueError(f"{str(path)!r} is not a file of images that is known here; {EXPECTED}")
+
+
+def _has_idx(path: Path) -> bool:
+    return any(packed_or_not(path / name) for name in FILES.values())
 
 
 def _beginning(path: Path) -> bytes:

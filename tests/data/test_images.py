@@ -196,6 +196,15 @@ def test_what_has_no_images_is_refused_with_what_was_expected(tmp_path, payloads
         assert "\n" not in str(refusal.value)
 
 
+def test_of_a_folder_with_idx_files_and_an_archive_the_files_count_for_the_archive_has_a_path(
+    write_idx, archive, tmp_path
+):
+    folder = write_idx(tmp_path / "downloads")
+    archive.rename(folder / archive.name)
+    assert read_images(folder, "mine").x_train.shape == (20, 1, 28, 28)
+    assert read_images(folder / archive.name, "mine").x_train.shape == (20, 3, 32, 32)
+
+
 def test_labels_are_checked_whatever_they_come_from(write_idx, tmp_path):
     folder = write_idx(tmp_path / "set")
     with pytest.raises(ValueError, match=r"set': y_train has a label 9; expected 0 to 8$"):
