@@ -5,7 +5,7 @@ conjugate gradients on its blocks, and the optimizers that classical papers made
 The modules build on each other in this order, and so do the chapters of the book:
 
     backend -> params -> recording, op -> tape, ops -> layers, losses -> curvature -> solvers
-            -> optim -> data -> train -> experiments -> cli
+            -> optim -> files -> data -> train -> experiments -> cli
 """
 
 from minihf import data, ops, optim

@@ -9,7 +9,7 @@ from typing import Any
 import minihf
 from minihf import backend
 from minihf.cli.names import scale, scale_summaries, study, study_titles
-from minihf.cli.words import add_backend, folder, markdown, natural, several
+from minihf.cli.words import add_backend, folder, images, markdown, natural, several
 
 __all__ = ["add_reproduce", "add_results"]
 
@@ -41,7 +41,7 @@ def add_reproduce(commands: Any) -> None:
         help="other seeds than the scale's",
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, metavar="FILE",
+        "--data", type=images, metavar="FILE",
         help="data for the studies whose task takes some, as minihf run takes them",
     )  # fmt: skip
     parser.add_argument(

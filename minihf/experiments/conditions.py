@@ -19,9 +19,9 @@ import minihf
 from minihf.backend import device
 from minihf.data import Dataset
 from minihf.experiments.experiment import LOOKS, Experiment, in_words
-from minihf.experiments.files import write_text
 from minihf.experiments.machine import blas, threads
 from minihf.experiments.methods import Method
+from minihf.files import write_text
 from minihf.train import Looks
 
 __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]

@@ -63,8 +63,9 @@ class Experiment:
 
     @property
     def facts(self) -> str:
-        """The number of parameters and the source of the data, one line."""
-        return f"{self.net.init(0).size:,} parameters, {self.data.source}"
+        """The number of parameters, the source of the data and how it was found, one line."""
+        found = f" ({self.data.where})" if self.data.where else ""
+        return f"{self.net.init(0).size:,} parameters, {self.data.source}{found}"
 
     def must_suit(self, method: Method) -> None:
         """Refuse a method that cannot treat the network, as `minihf.fit` would.

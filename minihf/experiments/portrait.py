@@ -27,7 +27,7 @@ from minihf.curvature import GGN
 from minihf.curvature.spectrum import spectral_density
 from minihf.data import Dataset
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.files import whole
+from minihf.files import whole
 from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from minihf.optim.batches import chunks, rows
 from minihf.params import Params

@@ -18,7 +18,7 @@ from typing import Any
 from minihf.experiments.conditions import conditions_of, described, joined, keep
 from minihf.experiments.experiment import LOOKS, Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import alone_in, file_name, folder, write_text
+from minihf.experiments.files import file_name
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
 from minihf.experiments.portrait import lanczos_density
@@ -28,6 +28,7 @@ from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
+from minihf.files import alone_in, folder, write_text
 from minihf.train import Looks
 
 __all__ = ["RECORD", "complete_runs", "race", "run_folder"]

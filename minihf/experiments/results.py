@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.files import write_text
 from minihf.experiments.logs import AXES, ERRORS, OF_ALL, fits
 from minihf.experiments.summary import Runs
+from minihf.files import write_text
 from minihf.train import History
 
 __all__ = ["Result"]

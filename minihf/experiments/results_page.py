@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 from minihf.experiments.conditions import described
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import folder, write_text
 from minihf.experiments.logs import AXES
 from minihf.experiments.results import Result
 from minihf.experiments.scales import SCALES
 from minihf.experiments.studies import STUDIES, Study
 from minihf.experiments.tables import markdown, table
 from minihf.experiments.variants import first_order, variant
+from minihf.files import folder, write_text
 
 __all__ = ["read_results", "write_page"]
 

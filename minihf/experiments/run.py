@@ -12,7 +12,7 @@ from typing import Any
 from minihf.experiments.conditions import conditions_of, described
 from minihf.experiments.experiment import Experiment, in_words
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import file_name, folder, new_folder
+from minihf.experiments.files import file_name, new_folder
 from minihf.experiments.logs import is_complete
 from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
@@ -29,6 +29,7 @@ from minihf.experiments.run_folder import (
 )
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import one_of, variant
+from minihf.files import folder
 from minihf.train import History
 from minihf.train.checkpoint import LATEST, PREVIOUS
 

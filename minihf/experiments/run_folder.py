@@ -20,9 +20,9 @@ from typing import Any
 
 from minihf.experiments.conditions import described
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.files import alone_in, sweep, write_text
 from minihf.experiments.portrait import PORTRAIT, Density, portrait_of, write_portrait
 from minihf.experiments.variants import variant
+from minihf.files import alone_in, sweep, write_text
 from minihf.train import History
 
 __all__ = [

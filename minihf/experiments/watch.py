@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minihf.experiments.conditions import read_race
-from minihf.experiments.files import is_held
 from minihf.experiments.race import run_folder
 from minihf.experiments.run_folder import LOG, RACE, RECORD, read_plan, what_goes_on
+from minihf.files import is_held
 from minihf.train import History
 from minihf.train.budget import Budget
 from minihf.train.console import progress_bar

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from minihf.files import aside, sweep, whole
 from minihf.optim.report import BlockReport, Report
 from minihf.params import Params
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.averaging import RunningMean
-from minihf.train.files import aside, sweep, whole
 from minihf.train.identity import must_be_equal, network_of
 from minihf.train.plain import Assembly, Dismantled, types_in
 from minihf.train.progress import Best, Progress

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from minihf.train.files import write_text
+from minihf.files import write_text
 
 __all__ = ["as_line", "log_file"]
 

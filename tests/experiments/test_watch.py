@@ -10,8 +10,8 @@ import pytest
 
 from minihf import cli
 from minihf.experiments import watch as watching
-from minihf.experiments.files import alone_in, is_held
 from minihf.experiments.watch import Watch
+from minihf.files import alone_in, is_held
 
 PLAN = {
     "format": 1, "task": "t", "method": "sgd:lr=0.1", "label": "SGD", "first_order": True,

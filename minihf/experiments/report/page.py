@@ -14,13 +14,13 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import minihf
-from minihf.experiments.files import folder, must_be_writable, whole
 from minihf.experiments.report import palette
 from minihf.experiments.report.comparisons import Comparison, comparisons_of
 from minihf.experiments.report.gallery import Gallery
 from minihf.experiments.report.markup import document, node
 from minihf.experiments.report.reading import cleaned, find_runs
 from minihf.experiments.report.sections import SECTIONS
+from minihf.files import folder, must_be_writable, whole
 
 __all__ = ["report"]
 
