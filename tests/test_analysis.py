@@ -1,21 +1,25 @@
-"""What the book says of the figures in its chapters on analysis holds of the programs that draw them.
+"""What the book's chapters on analysis say of their figures holds of the programs that draw them.
 
 The chapters import examples 09 to 12; here the same functions are asked for the same numbers, and
 their eigenvalues, energies and steps are found again from matrices that are written down.
 """
 
+import re
 import sys
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import minihf as hf
 from minihf.solvers import martens_grid
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES, BOOK = ROOT / "examples", ROOT / "docs" / "book"
+CHAPTERS = [path for name in ("07", "08", "09") for path in BOOK.glob(f"{name}-*.md")]
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,11 +66,11 @@ def test_one_block_is_newtons_step(rows):
 
 
 def test_more_blocks_drop_more_and_give_less(rows):
-    nested = [rows[by, n] for by, n in rows if by in ("network", "layer", "param", "each by itself")]
-    for (less, more_of_it), (more, less_of_it) in pairwise(nested):
+    finer = ("network", 1), ("layer", 3), ("param", 6), ("each by itself", 1066)
+    for (less, coarse), (more, fine) in pairwise(rows[key] for key in finer):
         assert less < more
-        assert (more_of_it[:, 0] < less_of_it[:, 0]).all()
-        assert (more_of_it[:, 1] > less_of_it[:, 1]).all()
+        assert (coarse[:, 0] < fine[:, 0]).all()
+        assert (coarse[:, 1] > fine[:, 1]).all()
 
 
 def test_blocks_by_chance_drop_three_times_the_energy_of_layers_for_as_good_a_step(rows):
@@ -116,8 +120,8 @@ def test_both_ways_to_eigenvalues_agree_with_those_of_the_block_written_down(spe
     values = np.linalg.eigvalsh(block.to_dense())
     np.testing.assert_allclose(np.sort(top), values[-len(top) :], rtol=1e-9)
     assert spectrum.highest == pytest.approx(values[-1], rel=1e-6)
-    trace, error = (len(values) * of(lambda t: t) for of in (spectrum.mean, spectrum.standard_error))
-    assert abs(trace - values.sum()) < 4 * error
+    error = spectrum.standard_error(lambda t: t)
+    assert abs(spectrum.mean(lambda t: t) - values.mean()) < 4 * error
     for at_value in (1e-4, 1e-3, 1e-2):
         assert spectrum.above(at_value) == pytest.approx(np.sum(values > at_value), rel=0.3)
 
@@ -245,3 +249,32 @@ def test_going_back_ends_at_a_hump_with_a_better_iterate_behind_it(inside, solve
     assert all(martens_grid(i) for i in kept[:-1])
     assert values[chosen] <= values[stop] < values[0]
     assert min(values[i] for i in kept) < values[chosen] - 0.05
+
+
+# The chapters ---------------------------------------------------------------------------------
+
+
+def cells(page):
+    """Return the code of each cell, without its options and without magic."""
+    for cell in re.findall(r"```\{code-cell\} python\n(?:---\n.*?---\n)?(.*?)```", page, re.DOTALL):
+        yield re.sub(r"^[:%].*$", "", cell, flags=re.MULTILINE)
+
+
+def test_there_are_three_chapters_with_figures():
+    assert len(CHAPTERS) == 3
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_the_code_of_a_chapter_runs_and_draws_every_figure(path, monkeypatch, example):
+    drawn = []
+    monkeypatch.chdir(BOOK)
+    monkeypatch.setattr(plt, "show", lambda: drawn.append(plt.close()))
+    page, names = path.read_text(), {}
+    plt.switch_backend("agg")
+    with plt.rc_context():
+        for cell in cells(page):
+            exec(compile(cell, path.name, "exec"), names)
+    assert len(drawn) == len(re.findall(r"^    name: fig-", page, re.MULTILINE)) > 0
+    named = set(re.findall(r"`examples/(\w+\.py)`", page))
+    assert named
+    assert all((EXAMPLES / name).is_file() for name in named)
