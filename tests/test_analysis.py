@@ -4,22 +4,18 @@ The chapters import examples 09 to 12; here the same functions are asked for the
 their eigenvalues, energies and steps are found again from matrices that are written down.
 """
 
-import re
 import sys
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import minihf as hf
 from minihf.solvers import martens_grid
 
-ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES, BOOK = ROOT / "examples", ROOT / "docs" / "book"
-CHAPTERS = [path for name in ("07", "08", "09") for path in BOOK.glob(f"{name}-*.md")]
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 pytestmark = [
     pytest.mark.slow,
@@ -249,32 +245,3 @@ def test_going_back_ends_at_a_hump_with_a_better_iterate_behind_it(inside, solve
     assert all(martens_grid(i) for i in kept[:-1])
     assert values[chosen] <= values[stop] < values[0]
     assert min(values[i] for i in kept) < values[chosen] - 0.05
-
-
-# The chapters ---------------------------------------------------------------------------------
-
-
-def cells(page):
-    """Return the code of each cell, without its options and without magic."""
-    for cell in re.findall(r"```\{code-cell\} python\n(?:---\n.*?---\n)?(.*?)```", page, re.DOTALL):
-        yield re.sub(r"^[:%].*$", "", cell, flags=re.MULTILINE)
-
-
-def test_there_are_three_chapters_with_figures():
-    assert len(CHAPTERS) == 3
-
-
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_the_code_of_a_chapter_runs_and_draws_every_figure(path, monkeypatch, example):
-    drawn = []
-    monkeypatch.chdir(BOOK)
-    monkeypatch.setattr(plt, "show", lambda: drawn.append(plt.close()))
-    page, names = path.read_text(), {}
-    plt.switch_backend("agg")
-    with plt.rc_context():
-        for cell in cells(page):
-            exec(compile(cell, path.name, "exec"), names)
-    assert len(drawn) == len(re.findall(r"^    name: fig-", page, re.MULTILINE)) > 0
-    named = set(re.findall(r"`examples/(\w+\.py)`", page))
-    assert named
-    assert all((EXAMPLES / name).is_file() for name in named)
