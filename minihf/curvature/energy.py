@@ -167,7 +167,7 @@ def _probes(block: Block, like: Array, rng: np.random.Generator | None) -> Itera
 
 
 def _energy(x: Array) -> Array:
-    wide = x.astype(np.float64)  # in single precision squares soon are 0, or infinite
+    wide = x.astype(np.float64, copy=False)  # in single precision squares soon are 0, or infinite
     return array_module(wide).vdot(wide, wide)
 
 

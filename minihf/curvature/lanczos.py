@@ -135,7 +135,7 @@ def _length_of(v: Array) -> float:
 
 def _norm(w: Array) -> Array:
     """Return |w|, from squares in double precision: in single they soon are 0, or infinite."""
-    wide = w.astype(np.float64)
+    wide = w.astype(np.float64, copy=False)
     xp = array_module(wide)
     return xp.sqrt(xp.vdot(wide, wide))
 
