@@ -1,7 +1,7 @@
 """The chapters on analysis run from top to bottom, and what they say of their numbers holds.
 
-The names that a chapter's code leaves behind are looked at. What it takes from the examples is
-tested in `test_analysis`.
+The names that a chapter's code leaves behind are looked at, and the results that the last one speaks
+of. What they take from the examples is tested in `test_analysis`.
 """
 
 import re
@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import minihf as hf
+from minihf.experiments.claims import Ahead
+from minihf.experiments.results_page import read_results
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOK, EXAMPLES = ROOT / "docs" / "book", ROOT / "examples"
@@ -104,3 +106,28 @@ def test_what_blocks_drop(run):
         assert min(after[updates, "layer"]) < 1.01 * min(after[updates, "network"])
         assert after[updates, "layer"][2] < 0.9 * after[updates, "network"][2]
     assert names["apart"][names["mu"] < 0.01].sum() > 0.9 * names["apart"].sum()
+
+
+HF, BHF, LAYERS = "zhang2017:blocks=network", "zhang2017", "zhang2017:blocks=layer"
+NETWORKS = {"autoencoder": "", "lstm": "", "cnn": ":batch=1000"}
+SAID = [
+    *((f"zhang2017-{name}", Ahead(BHF + batch, "adam", "updates", error), "yes")
+      for name, batch in NETWORKS.items() for error in ("train", "test")),
+    *((f"zhang2017-{name}", Ahead("minihf", "adam", "seconds"), "yes") for name in NETWORKS),
+    ("zhang2017-autoencoder", Ahead("adam", "minihf", "seconds", "test"), "yes"),
+    ("zhang2017-autoencoder", Ahead(BHF, HF, "updates"), "yes"),
+    ("zhang2017-blocks", Ahead(LAYERS, BHF, "updates"), "yes"),
+    ("zhang2017-lstm", Ahead(BHF, HF, "updates"), "undecided"),
+    ("zhang2017-lstm", Ahead(BHF, HF, "seconds"), "yes"),
+    ("zhang2017-cnn", Ahead(f"{BHF}:batch=1000", f"{HF}:batch=1000", "updates"), "undecided"),
+    *((f"zhang2017-{name}", Ahead("adam", blocks + NETWORKS[name], "seconds"), verdict)
+      for name, verdict in (("autoencoder", "yes"), ("lstm", "no"), ("cnn", "yes"))
+      for blocks in (HF, BHF)),
+]  # fmt: skip
+"""What "What we found" says in "Reproducing the paper": study, order and answer."""
+
+
+@pytest.mark.parametrize(("study", "claim", "answer"), SAID)
+def test_what_we_found_is_what_the_results_say(study, claim, answer):
+    runs = read_results(ROOT / "docs" / "results")[study].runs
+    assert claim.answer(runs).verdict.value == answer, claim.answer(runs).numbers
