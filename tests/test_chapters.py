@@ -1,7 +1,7 @@
 """The chapters on analysis run from top to bottom, and what they say of their numbers holds.
 
-The names that a chapter's code leaves behind are looked at, and the results that the last one speaks
-of. What they take from the examples is tested in `test_analysis`.
+The names that a chapter's code leaves behind are looked at, and the results that the last one is
+about. What they take from the examples is tested in `test_analysis`.
 """
 
 import re
