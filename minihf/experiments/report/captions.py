@@ -19,20 +19,23 @@ __all__ = [
     "SPECTRA",
 ]
 
-MEDIANS = "Curves are medians over the seeds, bands reach from the smallest to the largest value."
+MEDIANS = (
+    "Curves are medians over the seeds, bands reach from the smallest to the largest value, and "
+    "both end where the first run does."
+)
 ERRORS = "Solid: training, dashed: test; a value holds until the next look."
 POINT = "Point at a figure, or focus it and press the arrow keys, to read its values."
 CONFUSION = "How many test cases of a label (row) got an answer (column)."
 LAST_UPDATE = "Values are of the last update before each look."
 RATIO = (
     "The reduction ratio ρ is the change of the objective over the one that the quadratic "
-    f"foretold, shown from {RATIOS[0]:g} to {RATIOS[1]:g}: a curve that leaves the figure is beyond."
+    f"foretold, from {RATIOS[0]:g} to {RATIOS[1]:g}: a curve that leaves the figure is beyond."
 )
 SPECTRA = (
     "Density of the eigenvalues of each block of the Gauss-Newton matrix, with integral 1, on the "
     f"first {CASES} training cases at most, at the parameters that the last errors are of. Blocks "
     f"are those of the task, for all methods. Estimated by Lanczos' method ({PROBES} random "
-    f"vectors, {STEPS} products each) and smoothed by a hundredth of the block's range: a hump that "
-    "stands alone is one eigenvalue or a few."
+    f"vectors, {STEPS} products each) and smoothed by a hundredth of the block's range: a hump "
+    "that stands alone is one eigenvalue or a few."
 )
 NO_CURVATURE = "no eigenvalue above 0 was found, so that there is nothing to draw."

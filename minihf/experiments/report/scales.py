@@ -36,7 +36,8 @@ def scale(axes: Any, panel: Panel) -> None:
     right = [curve.x[-1] for curve in curves]
     _scale_across(axes, left, right, 1.0 if panel.steps else _unit(curves))
     values = np.concatenate([part for curve in curves for part in (curve.low, curve.high)])
-    values = values[np.abs(values) < LARGE]
+    ends = [end for end in panel.limits if end is not None]
+    values = np.append(values[np.abs(values) < LARGE], ends)
     if len(values):
         _scale_up(axes, values, panel.log)
     axes.set_ylim(*panel.limits)

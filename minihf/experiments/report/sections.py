@@ -145,7 +145,9 @@ def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     ]
     for name, seeds in comparison.methods.items():
         rows += [[name, *_ending(run)] for run in seeds.values()]
-    yield table(rows, "Runs", numbers=(1, 3, 4), words=[6, 7])
+    if not any(_problems(run.history.last) for run in comparison.all_runs):
+        rows = [row[:-1] for row in rows]
+    yield table(rows, "Runs", numbers=(1, 3, 4), words=[7])
 
 
 def _ending(run: Run) -> list[str]:

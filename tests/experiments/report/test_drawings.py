@@ -2,10 +2,12 @@
 
 import json
 import math
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 import minihf as hf
 from minihf.experiments.report.blocks import block_drawings, block_facts
@@ -13,6 +15,7 @@ from minihf.experiments.report.comparisons import comparisons_of
 from minihf.experiments.report.confusions import confusion_drawing
 from minihf.experiments.report.drawing import draw
 from minihf.experiments.report.errors import error_drawings
+from minihf.experiments.report.palette import SERIES
 from minihf.experiments.report.panels import Key, Line, Panel
 from minihf.experiments.report.png import png_of
 from minihf.experiments.report.reading import find_runs
@@ -195,6 +198,33 @@ def test_a_short_path_has_the_same_corners():
     assert shorter("M 0 0 C 1 2 3 4 5.06 6 L 5.06 7 z ") == "M0 0C1 2 3 4 5.1 6V7z"
 
 
+# Colours ------------------------------------------------------------------------------------
+
+SEEN = {
+    "by most": np.eye(3),
+    "without red": np.array([[15, 105, -20], [11, 79, 10], [0, -5, 105]]) / 100,
+    "without green": np.array([[37, 86, -23], [28, 67, 5], [-1, 4, 97]]) / 100,
+}
+"""Linear light as eyes see it: Machado, Oliveira & Fernandes 2009, rounded."""
+
+LIGHT_TO_XYZ = np.array([[0.434, 0.376, 0.19], [0.2126, 0.7152, 0.0722], [0.018, 0.109, 0.873]])
+
+
+def lab(hexadecimal, eyes):
+    """Return CIE Lab, in which a distance of 2 is just seen."""
+    light = eyes @ (np.array(to_rgb(hexadecimal)) ** 2.2)
+    x, y, z = np.cbrt(LIGHT_TO_XYZ @ np.clip(light, 1e-3, 1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+@pytest.mark.parametrize("paper", ["light", "dark"])
+def test_the_first_six_colours_are_told_apart_by_all_eyes(eyes, paper):
+    colours = list(SERIES if paper == "light" else SERIES.values())[:6]
+    places = [lab(hexadecimal, SEEN[eyes]) for hexadecimal in colours]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(places, 2)) > 18
+
+
 # Blocks -------------------------------------------------------------------------------------
 
 
@@ -224,6 +254,12 @@ def test_a_block_s_numbers_are_medians_over_the_seeds():
     assert (enc["low"], enc["high"]) == ([1, 2], [1, 4])
     assert dec["values"] == [3, 3]
     assert [key.name for key in drawing.keys] == ["enc", "dec"]
+
+
+def test_the_most_iterations_have_room_above_them():
+    runs = {0: told(enc=[said(iterations=i) for i in (27, 30)])}
+    (drawing,) = block_drawings(runs)
+    assert axes_of(drawing).get_ylim() == (0, pytest.approx(31.5))
 
 
 def test_what_never_changes_is_said_and_not_drawn():

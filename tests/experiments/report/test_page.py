@@ -15,6 +15,7 @@ import pytest
 from matplotlib.image import imread
 
 from minihf import cli
+from minihf.experiments.portrait import write_portrait
 from minihf.experiments.report import report
 from minihf.experiments.tables import table
 
@@ -178,6 +179,27 @@ def test_a_run_that_was_killed_is_shown_as_that(runs):
     text = page_of(runs).text
     assert "killed, or still running" in text
     assert "adam, seed 1: not finished (killed, or still running), left out." in text
+
+
+def test_problems_have_a_column_where_a_run_has_one(page):
+    assert "problems" not in page.words["th"]
+    assert "folder" in page.words["th"]
+
+
+def test_figures_have_words_on_how_to_read_them(page):
+    words = page.text
+    assert "Curves are medians over the seeds" in words
+    assert "Values are of the last update before each look." in words
+    assert "smoothed by a hundredth of the block's range" in words
+
+
+def test_a_network_without_curvature_is_said_and_not_drawn(runs):
+    flat = {"spectrum/enc": np.stack([np.zeros(9), np.ones(9)])}
+    write_portrait(runs / "autoencoder-adam-0" / "portrait.npz", flat)
+    page = page_of(runs)
+    assert "adam, seed 0: no eigenvalue above 0 was found, so that there is nothing to draw." in (
+        page.text)  # fmt: skip
+    assert "adam, seed 0: density" not in page.text
 
 
 def test_errors_that_are_no_numbers_and_problems_are_shown(runs):
