@@ -26,7 +26,10 @@ MEDIANS = (
 ERRORS = "Solid: training, dashed: test; a value holds until the next look."
 POINT = "Point at a figure, or focus it and press the arrow keys, to read its values."
 CONFUSION = "How many test cases of a label (row) got an answer (column)."
-LAST_UPDATE = "Values are of the last update before each look."
+LAST_UPDATE = (
+    "Values are of the last update before each look; curves hold them until the next look, strips "
+    "reach back to the one before."
+)
 RATIO = (
     "The reduction ratio ρ is the change of the objective over the one that the quadratic "
     f"foretold, from {RATIOS[0]:g} to {RATIOS[1]:g}: a curve that leaves the figure is beyond."

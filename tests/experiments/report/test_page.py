@@ -189,7 +189,7 @@ def test_problems_have_a_column_where_a_run_has_one(page):
 def test_figures_have_words_on_how_to_read_them(page):
     words = page.text
     assert "Curves are medians over the seeds" in words
-    assert "Values are of the last update before each look." in words
+    assert "Values are of the last update before each look;" in words
     assert "smoothed by a hundredth of the block's range" in words
 
 
@@ -292,6 +292,14 @@ def test_the_command_writes_the_page_beside_the_runs_and_the_figures_beside_the_
         f"page: {runs / 'race' / 'report.html'}",
         f"{len(figures)} figures: {runs / 'race' / 'report-figures'}",
     ]
+
+
+def test_the_command_names_no_folder_of_figures_where_there_are_none(runs, capsys):
+    for path in runs.rglob("run.json"):
+        path.write_text("")
+    assert cli.main(["report", str(runs)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"page: {runs / 'report.html'}"]
+    assert not (runs / "report-figures").exists()
 
 
 def test_the_command_writes_where_it_is_told(kept_runs, tmp_path):
