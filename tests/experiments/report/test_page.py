@@ -134,6 +134,13 @@ def test_pictures_are_the_images_with_ink_for_one(kept_runs, page):
         np.testing.assert_allclose(1 - grey[:, 30:58], np.clip(expected[1], 0, 1), atol=0.01)
 
 
+@pytest.mark.parametrize(("height", "shown"), [(8, 80), (28, 84), (100, 100)])
+def test_small_images_are_enlarged_and_large_ones_are_not(runs, height, shown):
+    images = np.zeros((2, 3, height, height), np.float32)
+    write_portrait(runs / "autoencoder-adam-0" / "portrait.npz", {"images": images})
+    assert {image["height"] for image in page_of(runs).all("img")} == {str(shown)}
+
+
 def test_commands_settings_and_conditions_are_there_as_they_were(kept_runs, page):
     for path in kept_runs.rglob("run.json"):
         facts = json.loads(path.read_text())
