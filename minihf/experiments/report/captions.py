@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from minihf.experiments.portrait import CASES, PROBES, STEPS
 from minihf.experiments.report.blocks import RATIOS
+from minihf.experiments.report.errors import BEYOND
 
 __all__ = [
     "CONFUSION",
@@ -23,7 +24,10 @@ MEDIANS = (
     "Curves are medians over the seeds, bands reach from the smallest to the largest value, and "
     "both end where the first run does."
 )
-ERRORS = "Solid: training, dashed: test; a value holds until the next look."
+ERRORS = (
+    "Solid: training, dashed: test; a value holds until the next look. A curve that leaves the "
+    f"figure at its top is not finite, or above {BEYOND} times the errors at the beginning."
+)
 POINT = "Point at a figure, or focus it and press the arrow keys, to read its values."
 CONFUSION = "How many test cases of a label (row) got an answer (column)."
 LAST_UPDATE = (

@@ -77,6 +77,17 @@ def test_methods_without_products_are_not_drawn_over_them(race):
     assert names == {"zhang2017:solver.max_iters=5"}
 
 
+def test_a_run_that_grows_beyond_measure_does_not_press_down_the_others(runs):
+    log = runs / "race" / "adam-0" / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    records[-2]["test"] = records[-1]["train"] = 1e12
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    race = next(it for it in comparisons_of(find_runs(runs).runs) if it.folder == "race")
+    over_updates = error_drawings(race)[0]
+    assert axes_of(over_updates).get_ylim()[1] == pytest.approx(100 * 0.9, rel=0.1)
+    assert max(lines_of(over_updates)["adam", "train"]["high"]) == 1e12
+
+
 def test_train_is_solid_and_test_dashed_in_the_method_s_colour(race):
     drawing = error_drawings(race)[0]
     curves = [line for line in axes_of(drawing).lines if len(line.get_xdata()) > 1]
