@@ -17,7 +17,7 @@ STUDY = Study(
     task="resnet-cifar10",
     methods=(ADAM, *SMALLER, HOUSE),
     claims=claims(ADAM, hf=SMALLER[0], bhf=SMALLER[1]),
-    seconds=72,
+    seconds=70,
     looks=replace(LOOKS, at=LOOKS.at[:7], cases=200, share=0.01),
     remark="Five or six updates are what batches of 1,000 leave on one core, too few to tell "
     "blocks from one block: the paper's setting wants a GPU. Against Adam the order by "
