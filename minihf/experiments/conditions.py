@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ import minihf
 from minihf.backend import device
 from minihf.data import Dataset
 from minihf.experiments.experiment import LOOKS, Experiment, in_words
-from minihf.experiments.machine import blas, threads
+from minihf.experiments.machine import blas, processor, threads
 from minihf.experiments.methods import Method
 from minihf.files import write_text
 from minihf.train import Looks
@@ -42,6 +43,9 @@ def conditions_of(
         "parameters": str(experiment.net.init(0).size),
         "minihf": minihf.__version__,
         "numpy": np.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "backend": device().backend,
         "blas": blas(),
         "threads": threads(),

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from minihf.experiments.machine import processor
 from minihf.experiments.race import RECORD, complete_runs, race
 from minihf.experiments.results import Result
 from minihf.experiments.studies import STUDIES
@@ -68,7 +67,7 @@ def reproduce(
     methods = {word: conditions["methods"][word] for word in study.methods}
     runs = complete_runs(out / name, study.methods, conditions["seeds"])
     common = {key: value for key, value in conditions.items() if isinstance(value, str)}
-    result = Result(name, scale_name, common, processor(), methods, runs)
+    result = Result(name, scale_name, common, methods, runs)
     result.write(out / f"{name}.json")
     return result
 

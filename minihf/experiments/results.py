@@ -23,13 +23,13 @@ FORMAT = 1
 COLUMNS = (*AXES, *ERRORS)
 
 HEAD = {
-    "study": str, "scale": str, "conditions": dict, "processor": str, "methods": dict,
+    "study": str, "scale": str, "conditions": dict, "methods": dict,
     "columns": list, "runs": list,
 }  # fmt: skip
 CONDITIONS = dict.fromkeys(
     (
-        "data", "looked_at", "parameters", "budget", "backend", "blas", "threads", "minihf",
-        "numpy",
+        "data", "looked_at", "parameters", "budget", "backend", "blas", "threads", "processor",
+        "minihf", "numpy",
     ),
     str,
 )  # fmt: skip
@@ -46,7 +46,6 @@ class Result:
     study, scale : str
     conditions : mapping of str to str
         As `minihf.experiments.conditions.conditions_of` has them.
-    processor : str
     methods : mapping of str to str
         Each method's settings.
     runs : Runs
@@ -57,7 +56,6 @@ class Result:
     study: str
     scale: str
     conditions: Mapping[str, str]
-    processor: str
     methods: Mapping[str, str]
     runs: Runs
 
@@ -65,8 +63,7 @@ class Result:
         """Write it as JSON, whole or not at all, a line for each run."""
         head = {
             "format": FORMAT, "study": self.study, "scale": self.scale,
-            "conditions": dict(self.conditions), "processor": self.processor,
-            "methods": dict(self.methods), "columns": COLUMNS,
+            "conditions": dict(self.conditions), "methods": dict(self.methods), "columns": COLUMNS,
         }  # fmt: skip
         runs = [
             json.dumps({"method": word, "seed": seed, **_small(history)})
@@ -98,7 +95,7 @@ class Result:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no result of a study: {error}") from None
         return cls(
-            held["study"], held["scale"], held["conditions"], held["processor"], held["methods"],
+            held["study"], held["scale"], held["conditions"], held["methods"],
             runs,
         )  # fmt: skip
 

@@ -163,7 +163,7 @@ def _conditions(result: Result) -> str:
     of, seeds = result.conditions, sorted({seed for run in result.runs.values() for seed in run})
     return (
         f"{of['data']}; {of['parameters']} parameters. {of['budget']} for each run, seeds "
-        f"{', '.join(map(str, seeds))}, looked at on {of['looked_at']}; {result.processor}; "
+        f"{', '.join(map(str, seeds))}, looked at on {of['looked_at']}; {of['processor']}; "
         f"backend {of['backend']}, {of['blas']}, {of['threads']}; minihf {of['minihf']}, "
         f"NumPy {of['numpy']}."
     )
