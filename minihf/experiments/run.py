@@ -13,7 +13,7 @@ from minihf.experiments.conditions import conditions_of, described
 from minihf.experiments.experiment import Experiment, in_words
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name, folder, new_folder
-from minihf.experiments.logs import is_complete
+from minihf.experiments.logs import is_complete, read_log
 from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import (
@@ -30,6 +30,7 @@ from minihf.experiments.run_folder import (
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import one_of, variant
 from minihf.train import History
+from minihf.train.budget import Budget
 from minihf.train.checkpoint import LATEST, PREVIOUS
 
 __all__ = ["RUNS", "go_on", "run", "usual_folder"]
@@ -113,7 +114,8 @@ def go_on(
     ------
     ValueError
         If there is no such run, or it is another one, on other data or by other settings, or a
-        race's; or it is complete and its checkpoints are gone.
+        race's; or it has spent more than the other budget; or it is complete and its checkpoints
+        are gone.
     """
     planned = read_plan(place)
     if is_of_a_race(place):
@@ -125,6 +127,8 @@ def go_on(
         held = planned.get(name)
         if given.get(name, held) != held:
             raise ValueError(f"{str(place)!r} has a run of {name} {held!r}, not {given[name]!r}")
+    if given.get("budget", planned["budget"]) != planned["budget"]:
+        _must_go_further(place, given["budget"])
     planned |= {name: given[name] for name in ("budget", "data_path") if name in given}
     if is_complete(place / LOG) and not any((place / it).exists() for it in (LATEST, PREVIOUS)):
         raise ValueError(
@@ -143,6 +147,17 @@ def go_on(
     )
     _draw(place, planned, history)
     return history, place
+
+
+def _must_go_further(place: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a budget that the run is beyond: it would say of itself that it had spent no more."""
+    budget, log = Budget.read(wanted), place / LOG
+    records = read_log(log).records if log.exists() else []
+    if records and budget.spent(records[-1]) > 1:
+        raise ValueError(
+            f"{str(place)!r} is beyond {budget.name}: it has made {records[-1]['updates']} updates "
+            f"in {records[-1]['seconds']:.3g} seconds; give it more, or begin another run"
+        )
 
 
 def _must_be_alike(

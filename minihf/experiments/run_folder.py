@@ -24,6 +24,7 @@ from minihf.experiments.files import alone_in, sweep, write_text
 from minihf.experiments.portrait import PORTRAIT, Density, portrait_of, write_portrait
 from minihf.experiments.variants import variant
 from minihf.train import History
+from minihf.train.budget import Budget
 
 __all__ = [
     "FIGURE",
@@ -50,6 +51,9 @@ KEYS = {
     "command": str, "started": str,
 }  # fmt: skip
 """What every run.json has, and of which kind."""
+
+ABSENT = {"scale": str, "data_path": str, "cases": int}
+"""What it has besides, or null."""
 
 
 def plan(
@@ -124,12 +128,17 @@ def read_plan(folder: Path) -> dict[str, Any]:
     kind = found.get("format", "none") if isinstance(found, dict) else "none"
     if kind != FORMAT:
         raise ValueError(f"{str(path)!r} is of format {kind!r}; this minihf reads {FORMAT}")
-    for name, expected in KEYS.items():
-        if type(found.get(name)) is not expected:
+    for name, expected in (KEYS | ABSENT).items():
+        value = found.get(name)
+        if type(value) is not expected and not (name in ABSENT and value is None):
             raise ValueError(
                 f"{str(path)!r} is of no run: {name!r} is {found.get(name, 'missing')!r}, "
                 f"expected {expected.__name__}"
             )
+    try:
+        Budget.read(found["budget"])
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is of no run: {error}") from None
     return found
 
 
@@ -155,7 +164,7 @@ def must_be_free(folder: Path) -> None:
 
 def is_of_a_race(folder: Path) -> bool:
     """Tell whether a run's folder lies in a race's."""
-    return (folder.parent / RACE).exists()
+    return (folder.resolve().parent / RACE).exists()
 
 
 def what_goes_on(folder: Path, planned: Mapping[str, Any]) -> str:

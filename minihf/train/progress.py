@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 from minihf.optim.report import Report
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
 
-__all__ = ["Best", "Progress", "in_one_line"]
+__all__ = ["Best", "Progress", "in_one_line", "whole_progress"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,32 @@ class Progress:
             "iterations": 0 if report is None else report.iterations,
             "problem": "" if report is None else report.problem,
         }
+
+
+KINDS = {
+    "params": Params, "good": Params, "mean": RunningMean | None, "best": Best | None,
+    "report": Report | None, "place": Mapping | None, "records": list,
+    **dict.fromkeys(("updates", "products", "cases", "rejected", "rose"), Integral),
+    **dict.fromkeys(("seconds", "looking"), Real),
+}  # fmt: skip
+"""What the fields of a `Progress` hold, but for the optimizer's own state."""
+
+
+def whole_progress(value: Any) -> Progress:
+    """Return what was read from a file, if a run can go on from it.
+
+    Raises
+    ------
+    ValueError
+        If it is no `Progress`, or a field of it holds something else than it should.
+    """
+    if not isinstance(value, Progress):
+        raise ValueError(f"expected where a run stands, got {type(value).__name__}")
+    for name, kind in KINDS.items():
+        part = getattr(value, name)
+        if not isinstance(part, kind):
+            raise ValueError(f"its {name!r} is {type(part).__name__}")
+    return value
 
 
 def in_one_line(record: Mapping[str, Any]) -> str:

@@ -95,6 +95,33 @@ def test_a_larger_budget_goes_further():
 
 
 @pytest.mark.parametrize(
+    ("words", "expected"), [(["--updates", "3"], "3 updates"), (["--seconds", "1e-9"], "1e-09 s")]
+)
+def test_a_budget_that_the_run_is_beyond_is_refused(words, expected, capsys):
+    assert cli.main([*RUN, "--updates", "6", "--out", "one"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("one").iterdir()}
+    assert cli.main(["run", "--out", "one", "--resume", "--quiet", *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"minihf: 'one' is beyond {expected}")
+    assert re.search(r"it has made 6 updates in \S+ seconds; give it more, or begin another", line)
+    assert {path.name: path.read_bytes() for path in Path("one").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("budget", {}), ("budget", {"updates": "six"}), ("budget", {"days": 3}), ("cases", "x"),
+     ("data_path", 5), ("scale", 7), ("label", None)],
+)  # fmt: skip
+def test_what_no_run_json_says_is_a_line(name, value, capsys):
+    assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 0
+    path = Path("one/run.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    assert cli.main(["run", "--out", "one", "--resume", "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("minihf: 'one/run.json' is of no run: ")
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["run", "deep-sigmoid"], "'one' has a run of task 'classifier-digits', not 'deep-sig"),
@@ -170,7 +197,7 @@ def test_a_folder_without_a_run_is_refused(capsys):
         assert line.endswith("holds no run: there is no run.json")
 
 
-def test_a_run_of_a_race_goes_on_with_the_race(capsys):
+def test_a_run_of_a_race_goes_on_with_the_race(monkeypatch, capsys):
     race = ["race", "classifier-digits", "--methods", "sgd", "--seeds", "0", "--updates", "2"]
     assert cli.main([*race, "--out", "race", "--quiet"]) == 0
     assert cli.main(["run", "--out", "race/sgd-0", "--resume"]) == 1
@@ -178,6 +205,9 @@ def test_a_run_of_a_race_goes_on_with_the_race(capsys):
         "minihf: 'race/sgd-0' is a run of a race, which goes on by its own command: minihf "
         f"{' '.join(race)} --out race --quiet\n"
     )
+    monkeypatch.chdir("race/sgd-0")
+    assert cli.main(["run", "--out", ".", "--resume"]) == 1
+    assert "'.' is a run of a race" in capsys.readouterr().err
 
 
 def test_a_task_is_required_unless_a_folder_is_given(capsys):

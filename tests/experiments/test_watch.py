@@ -148,6 +148,34 @@ def test_the_bar_says_when_there_has_been_no_record_for_long(scene, capsys):
         scene.steps.clear()
 
 
+def test_no_record_for_long_is_what_one_expects_of_a_run_that_has_ended(scene, capsys):
+    scene.make(".", record(4, "4 updates"))
+    scene.watch(now=lambda: (scene.folder / "log.jsonl").stat().st_mtime + 300)
+    assert "no record" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes", [{"train": "x"}, {"lam": [1]}, {"products": "x"}, {"problem": 5}]
+)
+def test_a_record_that_no_run_writes_is_a_line(changes, scene, capsys):
+    scene.make(".", record(0), record(4, "4 updates", **changes))
+    assert cli.main(["watch", str(scene.folder)]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"minihf: '{scene.folder / 'log.jsonl'}', line 2: expected a record as a run writes it"
+    )
+
+
+@pytest.mark.parametrize("budget", [{}, {"updates": "six"}, {"days": 3}, {"updates": 3, "x": 3}])
+def test_a_budget_that_is_none_is_a_line(budget, scene, capsys):
+    scene.make(".", record(0), budget=budget)
+    assert cli.main(["watch", str(scene.folder)]) == 1
+    assert capsys.readouterr().err == (
+        f"minihf: '{scene.folder / 'run.json'}' is of no run: a budget is a positive number of "
+        f"updates, seconds, epochs; got {budget}\n"
+    )
+
+
 def test_seconds_are_a_budget_too(scene, capsys):
     scene.make(".", record(1, seconds=2.0, ended="interrupted"), budget={"seconds": 8.0})
     scene.watch()

@@ -166,6 +166,21 @@ def test_a_run_that_has_ended_ends_again_as_it_did(fit, tmp_path):
     assert records(tmp_path / "log.jsonl") == before
 
 
+def test_a_run_that_goes_further_says_no_more_that_it_has_ended(fit, alike, tmp_path):
+    log = tmp_path / "log.jsonl"
+    arguments = {"looks": 4, "checkpoint": tmp_path, "log": log}
+    fit(hf.Adam(), updates=4, **arguments)
+    assert hf.History.read(log).ended == "4 updates"
+
+    def note(number, *_):
+        ended.append(hf.History.read(log).ended)
+
+    ended = []
+    fit(alike(hf.Adam(), note), updates=40, resume=True, **arguments)
+    assert ended == [""] * 36
+    assert hf.History.read(log).ended == "40 updates"
+
+
 def test_seconds_go_on_from_those_that_were_spent(fit, tmp_path, monkeypatch):
     ticks = itertools.count()                                   # a second for each update and look
     monkeypatch.setattr(sys.modules["minihf.train.run"], "perf_counter", lambda: next(ticks))
@@ -480,6 +495,36 @@ def test_another_format_is_refused(kept, fit):
     pack(kept / LATEST, text | {"format": 2}, arrays)
     with pytest.raises(ValueError, match=r"latest.npz' is of format 2; this minihf reads 1$"):
         fit(hf.Adam(), updates=5, checkpoint=kept, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"of": []}, ""),
+        ({"of": {"network": 3}}, "it does not say what it is of"),
+        ({"value": None}, "expected where a run stands, got NoneType"),
+        ({"value": [1]}, ""),
+        ({"value": {"mapping": {}}}, "expected where a run stands, got dict"),
+        ({"value": {"list": 5}}, ""),
+        ({"updates": "x"}, "its 'updates' is str"),
+        ({"params": None}, "its 'params' is NoneType"),
+        ({"params": {"params": [1]}}, ""),
+        ({"records": None}, "its 'records' is NoneType"),
+        ({"report": 5}, "its 'report' is int"),
+        ({"more": 1}, "its Progress is of another version: "),
+    ],
+)
+def test_a_whole_file_that_is_made_otherwise_is_refused_in_a_line(change, message, kept, fit):
+    text, arrays = unpack(kept / LATEST)
+    (kept / LATEST).unlink()
+    if change.keys() <= text.keys():
+        text |= change
+    else:
+        text["value"]["Progress"] |= change
+    pack(kept / LATEST, text, arrays)
+    with pytest.raises(ValueError, match=f"latest.npz' does not fit: {message}") as refusal:
+        fit(hf.Adam(), updates=5, checkpoint=kept, resume=True)
+    assert "\n" not in str(refusal.value)
 
 
 def test_a_new_run_replaces_no_checkpoint(kept, fit):
