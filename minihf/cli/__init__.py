@@ -11,6 +11,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import minihf
@@ -18,6 +19,7 @@ from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.data import add_data
 from minihf.cli.demo import add_demo
+from minihf.cli.printing import leave_it, print_any_letter
 from minihf.cli.race import add_race
 from minihf.cli.report import add_report
 from minihf.cli.run import add_run
@@ -34,10 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     arguments.command = shlex.join(["minihf", *words])
     keep_freed_memory()
+    print_any_letter()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            return arguments.run(arguments)
+            code = arguments.run(arguments)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:                                  # nobody reads it any more
+        leave_it()
+        return 1
     except KeyboardInterrupt:
         problem = "interrupted"
     except (OSError, RuntimeError, ValueError) as error:
@@ -50,7 +58,8 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     """Show a warning as one line, above the progress bars."""
     from tqdm import tqdm
 
-    tqdm.write(f"minihf: {message}", file=sys.stderr)
+    with suppress(OSError):
+        tqdm.write(f"minihf: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from functools import partial
 from typing import Any
 
 import minihf
 from minihf import backend
 from minihf.cli.names import known_methods, method
+from minihf.cli.printing import add_json, print_record, teller
 from minihf.cli.training import (
     add_quiet_and_backend,
     add_seed,
@@ -52,10 +51,7 @@ def add_run(commands: Any) -> None:
         help="go on with the run in --out, or, without it, with the last one of this task, method "
         "and seed; with another --seconds or --updates it goes that far",
     )  # fmt: skip
-    parser.add_argument(
-        "--json", action="store_true",
-        help="print the records, a line of JSON each, and all else to the standard error",
-    )
+    add_json(parser)
     add_seed(parser)
     add_quiet_and_backend(parser)
     parser.set_defaults(method=None, seed=None)     # so that one sees what was given
@@ -68,14 +64,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from minihf.experiments.tables import table
     from minihf.experiments.tasks import TASKS
     from minihf.experiments.variants import first_order
-    from minihf.train.log import as_line
 
     if arguments.task is None and not (arguments.resume and arguments.out):
         parser.error("the following arguments are required: TASK")
-    say = partial(print, file=sys.stderr if arguments.json else sys.stdout)
+    say = teller(arguments)
     options: dict[str, Any] = {"say": say, "progress": not arguments.quiet}
     if arguments.json:
-        options["on_record"] = lambda record: print(as_line(record), end="", flush=True)
+        options["on_record"] = print_record
     word, seed = arguments.method or "minihf", arguments.seed or 0
 
     say(f"minihf {minihf.__version__} on {backend.device()}")

@@ -54,6 +54,7 @@ def race(
     target: float | None = None,
     command: str = "",
     progress: bool = True,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Runs:
     """Train with each method from each seed, as far as `out` does not have the runs already.
@@ -81,6 +82,8 @@ def race(
         As `table` takes it.
     command : str
         The command line, which the runs' folders keep.
+    on_record : callable of (dict), optional
+        Told each record as it is made, with the ``method`` and the ``seed`` of its run.
 
     Returns
     -------
@@ -129,7 +132,8 @@ def race(
             )  # fmt: skip
             _run(
                 experiment, planned, run_folder(out, word, seed), looks=looks, look_at=LOOKED_AT,
-                progress=progress, density=lanczos_density if seed == seeds[0] else None,
+                progress=progress, on_record=_with_its_run(on_record, word, seed),
+                density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
         runs = complete_runs(out, words, seeds)
         text = table(runs, target, first_order(task.methods, words))
@@ -182,6 +186,12 @@ def _run(
     history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
+
+
+def _with_its_run(
+    tell: Callable[[dict[str, Any]], None] | None, word: str, seed: int
+) -> Callable[[dict[str, Any]], None] | None:
+    return tell and (lambda record: tell({"method": word, "seed": seed} | record))
 
 
 def _page(

@@ -242,6 +242,49 @@ def test_with_records_there_is_a_bar_unless_it_is_to_be_quiet(capsys):
     assert all(line.startswith("{") for line in said.out.splitlines())
 
 
+@pytest.fixture
+def pipe():
+    """Give the two ends of a pipe."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as there, os.fdopen(writing, "w") as here:
+        yield there, here
+
+
+def test_a_reader_that_goes_ends_the_run_and_it_can_go_on(pipe, monkeypatch, capsys):
+    step, (there, here) = hf.SGD.step, pipe
+
+    def close(self, net, loss, params, state, batch):
+        if state.update == 2:
+            there.close()
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(hf.SGD, "step", close)
+    monkeypatch.setattr(sys, "stdout", here)
+    assert cli.main([*RUN, "--updates", "60", "--json", "--out", "one"]) == 1
+    history = hf.History.read(Path("one") / LOG)
+    assert history.ended == "interrupted"
+    assert history.last["updates"] == 4                   # record 3 was not read any more
+    assert "to go on: minihf run --out one --resume" in capsys.readouterr().err
+    assert unpack(Path("one") / "latest.npz")[0]["value"]["Progress"]["updates"] == 4
+
+
+def test_where_nobody_reads_what_is_said_that_is_no_failure_to_speak_of(pipe, monkeypatch, capsys):
+    there, here = pipe
+    there.close()
+    monkeypatch.setattr(sys, "stdout", here)
+    assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 1
+    here.flush()                                                    # as Python does when it ends
+    assert capsys.readouterr().err == ""
+    assert hf.History.read(Path("one") / LOG).ended == "2 updates"
+
+
+def test_a_folder_may_be_called_what_the_terminal_cannot_print(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    assert cli.main([*RUN, "--updates", "2", "--out", "\N{GREEK SMALL LETTER LAMDA}"]) == 0
+    assert r"/\u03bb" in printed.buffer.getvalue().decode("ascii")
+
+
 def test_a_record_is_printed_at_once(monkeypatch):
     class Pipe(io.StringIO):
         flushed = 0

@@ -24,6 +24,7 @@ from minihf.experiments.run_folder import read_plan
 from minihf.experiments.summary import ends
 from minihf.experiments.tasks import TASKS
 from minihf.optim import Adam
+from minihf.train.log import as_line
 
 WORDS = ("adam", "sgd:lr=0.1")
 TURNS = [("Adam", 0), ("SGD, lr=0.1", 0), ("Adam", 1), ("SGD, lr=0.1", 1)]
@@ -165,6 +166,17 @@ def test_settings_are_described_alike_in_every_process(name):
     for method in TASKS[name].methods.values():
         assert "0x" not in described(method)
         assert described(method).startswith(type(method.opt).__name__)
+
+
+def test_records_of_a_race_are_told_with_the_run_that_they_are_of(race, tmp_path):
+    told = []
+    race(on_record=told.append)
+    runs = [(record.pop("method"), record.pop("seed")) for record in told]
+    assert list(dict.fromkeys(runs)) == [(word, seed) for seed in (0, 1) for word in WORDS]
+    for word, seed in set(runs):
+        log = racing.run_folder(tmp_path / "race", word, seed) / "log.jsonl"
+        mine = [record for record, run in zip(told, runs, strict=True) if run == (word, seed)]
+        assert "".join(map(as_line, mine)) == log.read_text()
 
 
 # Going on -----------------------------------------------------------------------------------
