@@ -26,6 +26,7 @@ from minihf.cli.run import add_run
 from minihf.cli.studies import add_reproduce, add_results
 from minihf.cli.watch import add_watch
 from minihf.memory import keep_freed_memory
+from minihf.train.console import terminable
 
 __all__ = ["main"]
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     print_any_letter()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), terminable():
             warnings.showwarning = _warn
             code = arguments.run(arguments)
             sys.stdout.flush()

@@ -42,7 +42,7 @@ def print_record(record: Mapping[str, Any]) -> None:
 
 
 def print_any_letter() -> None:
-    """Let a letter that the terminal's encoding lacks, in a folder's name say, print as its code."""
+    """Print a letter that the terminal's encoding lacks, of a folder's name say, as its code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

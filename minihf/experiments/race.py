@@ -21,13 +21,14 @@ from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import alone_in, file_name, folder, write_text
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
-from minihf.experiments.portrait import lanczos_density
+from minihf.experiments.portrait import PORTRAIT, lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
+from minihf.train.checkpoint import LATEST
 
 __all__ = ["LOOKS", "RECORD", "complete_runs", "race", "run_folder"]
 
@@ -111,7 +112,7 @@ def race(
         common = conditions_of(experiment, task_name, budget)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
-        missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]
+        missing = [turn for turn in turns if not _is_done(run_folder(out, *turn))]
         if missing != turns and not (out / RECORD).exists():
             raise ValueError(
                 f"{str(out)!r} has runs, but no {RECORD} that says under which conditions they "
@@ -186,6 +187,11 @@ def _run(
     history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
+
+
+def _is_done(run: Path) -> bool:
+    """Tell whether a run is complete, with its portrait where there is what to take it from."""
+    return is_complete(run / LOG) and ((run / PORTRAIT).exists() or not (run / LATEST).exists())
 
 
 def _with_its_run(

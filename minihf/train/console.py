@@ -13,13 +13,11 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-__all__ = ["interruptible", "progress_bar"]
+__all__ = ["interruptible", "progress_bar", "terminable"]
 
 DRAWING = 0.2
 """Seconds from one drawing of a bar to the next, at least."""
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what systems send to a process that is to end."""
 
 
 @contextmanager
@@ -59,18 +57,34 @@ def progress_bar(
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C, or SIGTERM, ask the run to end after its update.
+def terminable() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does. A program wants this, and not all of those that train."""
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or not _is_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    A second one stops it at once. A process that ignores one of them, as a shell may start those in
-    the background, goes on ignoring it.
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C ask the run to end after its update; a second one stops it at once.
+
+    So does SIGTERM where it would stop the run like Ctrl-C (`terminable`). A process that ignores
+    Ctrl-C, as a shell may start those in the background, goes on ignoring it.
     """
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if not _is_main_thread():
         yield asked.is_set
         return
-    handlers = {number: signal.getsignal(number) for number in ENDING}
-    before = {n: handler for n, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
 
     def put_back() -> None:
         for number, handler in before.items():
@@ -86,3 +100,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         put_back()
+
+
+def _is_main_thread() -> bool:
+    """Tell whether signals come here."""
+    return threading.current_thread() is threading.main_thread()

@@ -28,14 +28,14 @@ def in_a_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupted(monkeypatch, capsys):
-    """Run with Ctrl-C at the third update; give what was printed."""
+    """Run with Ctrl-C, or another signal, at the third update; give what was printed."""
 
-    def run(*words):
+    def run(*words, by=signal.SIGINT):
         step = hf.SGD.step
 
         def interrupt(self, net, loss, params, state, batch):
             if state.update == 2:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), by)
             return step(self, net, loss, params, state, batch)
 
         monkeypatch.setattr(hf.SGD, "step", interrupt)
@@ -71,6 +71,14 @@ def test_a_run_in_a_folder_goes_on_to_the_same_bits(words, interrupted):
     assert history.column("train") == hf.History.read(Path("whole") / LOG).column("train")
     assert history.ended == "6 updates"
     assert Path("one/figure.png").exists()
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does(interrupted):
+    printed = interrupted("--updates", "6", "--out", "one", by=signal.SIGTERM)
+    assert "to go on: minihf run --out one --resume" in printed
+    assert hf.History.read(Path("one") / LOG).last["updates"] == 3
+    assert unpack(Path("one") / "latest.npz")[0]["value"]["Progress"]["updates"] == 3
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_the_same_command_goes_on_with_the_last_run_it_made(interrupted, capsys):
@@ -281,8 +289,9 @@ def test_where_nobody_reads_what_is_said_that_is_no_failure_to_speak_of(pipe, mo
 def test_a_folder_may_be_called_what_the_terminal_cannot_print(monkeypatch):
     printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", printed)
-    assert cli.main([*RUN, "--updates", "2", "--out", "\N{GREEK SMALL LETTER LAMDA}"]) == 0
-    assert r"/\u03bb" in printed.buffer.getvalue().decode("ascii")
+    name = "\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+    assert cli.main([*RUN, "--updates", "2", "--out", name]) == 0
+    assert r"/\xfc" in printed.buffer.getvalue().decode("ascii")
 
 
 def test_a_record_is_printed_at_once(monkeypatch):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import minihf as hf
+from minihf import ops, optim
 from minihf.train import archive
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.checkpoint import BEST, LATEST, PREVIOUS, Checkpoints, parameters
@@ -37,6 +38,13 @@ CLOCKS = {"seconds", "looking"}
 
 class Stop(Exception):
     """What ends a run in its middle."""
+
+
+class Steps(hf.Layer):
+    """Takes each number of a case as a step in time."""
+
+    def __call__(self, params, x):
+        return ops.reshape(x, (*x.shape, 1))
 
 
 @pytest.fixture
@@ -88,14 +96,37 @@ def records(path):
 # Never having stopped -------------------------------------------------------------------------
 
 
+NOISY = hf.Sequential(hf.Dense(3, 4), hf.Dropout(0.5, 4), hf.Tanh(), hf.Dense(4, 2))
+DENSE = hf.Sequential(hf.Dense(3, 4), hf.Tanh(), hf.Dense(4, 2))
+RECURRENT = hf.Sequential(Steps(), hf.LSTM(1, 3), hf.LastStep(), hf.Dense(3, 2))
+LINEAR = optim.Linear(0.1, 0.0, updates=6)
+STOPPED = {name: (NOISY, opt) for name, opt in OPTIMIZERS.items()}
+OTHERS = {
+    "minihf, an LSTM": (RECURRENT, hf.HessianFree()),
+    "martens_sutskever2011": (RECURRENT, hf.papers.martens_sutskever2011()),
+    "chan_szeto1999": (RECURRENT, hf.papers.chan_szeto1999()),
+    "chen2018": (DENSE, hf.papers.chen2018()),
+    "wiesler2013": (DENSE, hf.papers.wiesler2013()),
+    "a schedule and a projection": (NOISY, hf.SGD(LINEAR, 0.9, projection=optim.MaxNorm(0.5))),
+    "other parts": (
+        NOISY,
+        hf.HessianFree(
+            solver=optim.ConjugateGradients(max_iters=3), preconditioner=optim.Jacobi(),
+            damping=optim.ByAcceptance(), sampling=optim.CycledChunks(), update="sequential",
+        ),
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("at", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("name", "at"), [*itertools.product(STOPPED, (1, 2, 6)), *itertools.product(OTHERS, (3,))]
+)
 def test_a_run_that_was_stopped_comes_to_the_same_bits(name, at, fit, stopped, task, tmp_path):
-    net = hf.Sequential(hf.Dense(3, 4), hf.Dropout(0.5, 4), hf.Tanh(), hf.Dense(4, 2))
+    net, opt = (STOPPED | OTHERS)[name]
     arguments = {"net": net, "batch_size": 5, "averaging": 0.5, "looks": 4, "updates": 7}
     arguments |= {"test": task.data}
-    opt, one, two = OPTIMIZERS[name], tmp_path / "one", tmp_path / "two"
+    one, two = tmp_path / "one", tmp_path / "two"
     whole = fit(opt, checkpoint=one, log=one / "log.jsonl", **arguments)
     stopped(at, opt, checkpoint=two, log=two / "log.jsonl", **arguments)
     again = fit(opt, checkpoint=two, log=two / "log.jsonl", resume=True, **arguments)

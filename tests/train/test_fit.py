@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import minihf as hf
+from minihf.train.console import terminable
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -437,7 +438,8 @@ def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(
     before = handlers()
     path = tmp_path / "log.jsonl"
     opt = hooked(hf.SGD(0.1), interrupt_the_third)
-    history = fit(opt, updates=1000, looks=1, log=path)
+    with terminable():
+        history = fit(opt, updates=1000, looks=1, log=path)
     assert history.ended == hf.History.read(path).ended == "interrupted"
     assert not history.spent
     assert history.column("updates") == [0, 3]
@@ -454,9 +456,15 @@ def test_a_second_ctrl_c_stops_it_at_once(first, fit, hooked):
         os.kill(os.getpid(), signal.SIGINT)
 
     opt = hooked(hf.SGD(0.1), insist)
-    with pytest.raises(KeyboardInterrupt):
+    with terminable(), pytest.raises(KeyboardInterrupt):
         fit(opt, updates=1000)
     assert opt.updates == 1
+
+
+def test_sigterm_is_left_to_the_program(fit, hooked):
+    seen = []
+    fit(hooked(hf.SGD(0.1), lambda *_: seen.append(signal.getsignal(signal.SIGTERM))), updates=1)
+    assert seen == [signal.SIG_DFL]
 
 
 def test_what_the_process_ignores_ends_no_run(fit, hooked):
