@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(), terminable():
             warnings.showwarning = _warn
             code = arguments.run(arguments)
-            sys.stdout.flush()
+            print(end="", flush=True)
             return code
     except BrokenPipeError:                                  # nobody reads it any more
         leave_it()
@@ -59,8 +59,9 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     """Show a warning as one line, above the progress bars."""
     from tqdm import tqdm
 
-    with suppress(OSError):
-        tqdm.write(f"minihf: {message}", file=sys.stderr)
+    if sys.stderr is not None:
+        with suppress(OSError):
+            tqdm.write(f"minihf: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,7 +30,7 @@ def progress_bar(
     With the text there is the time left, by the share that was done since `begun`. Where nobody
     reads it any more, as behind a pipe that was closed, it is not drawn, and the run goes on.
     """
-    if not show:
+    if not show or sys.stderr is None:                       # as in a process without a terminal
         yield lambda spent, text: None
         return
     from tqdm import tqdm

@@ -286,6 +286,15 @@ def test_where_nobody_reads_what_is_said_that_is_no_failure_to_speak_of(pipe, mo
     assert hf.History.read(Path("one") / LOG).ended == "2 updates"
 
 
+def test_a_run_wants_no_terminal(monkeypatch):
+    for name in "stdout", "stderr":
+        monkeypatch.setattr(sys, name, None)              # what Python has where they are closed
+    words = ["run", "classifier-digits", "--method", "sgd", "--updates", "2"]
+    assert cli.main([*words, "--out", "one"]) == 0
+    assert cli.main([*words, "--out", "two", "--json"]) == 0
+    assert cli.main(["watch", "one"]) == 0
+
+
 def test_a_folder_may_be_called_what_the_terminal_cannot_print(monkeypatch):
     printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", printed)
