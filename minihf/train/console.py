@@ -35,7 +35,7 @@ def progress_bar(
         return
     from tqdm import tqdm
 
-    form = "{desc} {percentage:3.0f}%|{bar:12}|{remaining} left{postfix}"
+    form = "{desc} {percentage:3.0f}%|{bar:6}|{remaining} left{postfix}"
     drawn = -math.inf
     bar = tqdm(
         total=1.0, initial=min(begun, 1.0), desc=name, bar_format=form, dynamic_ncols=True

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -508,15 +509,22 @@ def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, ta
     monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((60, 20)))
     fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
     frames = capfd.readouterr().err.split("\r")
-    assert any("update 2" in frame for frame in frames)
+    assert any("loss " in frame for frame in frames)
     assert max(len(frame.rstrip("\n")) for frame in frames) < 60
+
+
+def test_loss_damping_products_and_time_left_have_room_in_80_columns(fit, capfd, monkeypatch):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((80, 20)))
+    fit(hf.papers.martens2010(lam=1.0), updates=2, progress=True, name="HF (martens2010)")
+    *_, last = capfd.readouterr().err.rstrip().split("\r")
+    assert re.search(r"00:00 left, loss \S+, lam \S+, \d+ products/s", last)
 
 
 def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
     history = fit(hf.SGD(0.1), updates=50, looks=0, progress=True)
     shown = capsys.readouterr().err
     last = history.last
-    assert f"update 50, loss {last['objective']:.4g}, train {last['train']:.4g}" in shown
+    assert f"loss {last['objective']:.4g}, update 50, train {last['train']:.4g}" in shown
     assert "00:00 left" in shown
 
 
