@@ -150,15 +150,19 @@ def must_be_free(folder: Path) -> None:
     ValueError
         With what to do.
     """
-    if (folder / RECORD).exists():
-        raise ValueError(
-            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
-            "another folder"
-        )
+    _must_have_no_run(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(
             f"{str(folder)!r} is not empty; a run wants a folder of its own, such as "
             f"{str(folder / 'run')!r}"
+        )
+
+
+def _must_have_no_run(folder: Path) -> None:
+    if (folder / RECORD).exists():
+        raise ValueError(
+            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
+            "another folder"
         )
 
 
@@ -189,9 +193,13 @@ def carry_out(
     ------
     RuntimeError
         If another process is at work in the folder.
+    ValueError
+        If there is a run to `resume`, and it is not to; or as `minihf.fit` does.
     """
     method = variant(experiment.task.methods, planned["method"])
     with alone_in(folder, "run"):
+        if not resume:
+            _must_have_no_run(folder)                   # another process may have been faster
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
         history = experiment.train(

@@ -80,7 +80,8 @@ class Watch:
                 run_folder(folder, word, seed) for seed in race["seeds"] for word in race["methods"]
             ]
             for run in runs:
-                if run not in drawn and (is_held(run) or _is_complete(run)):
+                awaited = run not in drawn and (run / RECORD).exists()
+                if awaited and (is_held(run) or _is_complete(run)):
                     self._run(run)
                     drawn.add(run)
             complete = sum(map(_is_complete, runs))

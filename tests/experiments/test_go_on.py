@@ -14,6 +14,7 @@ import pytest
 
 import minihf as hf
 from minihf import cli
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS
 from minihf.experiments.run_folder import LOG, read_plan
 from minihf.train.archive import unpack
@@ -203,6 +204,22 @@ def test_a_folder_without_a_run_is_refused(capsys):
         assert cli.main(["run", *words, "--resume"]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert line.endswith("holds no run: there is no run.json")
+
+
+def test_of_two_runs_that_begin_in_a_folder_the_slower_one_replaces_nothing(monkeypatch, capsys):
+    load = Experiment.of
+
+    def slow(*arguments):
+        monkeypatch.setattr(Experiment, "of", load)
+        assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 0
+        before.update((path.name, path.read_bytes()) for path in Path("one").iterdir())
+        return load(*arguments)
+
+    before = {}
+    monkeypatch.setattr(Experiment, "of", slow)
+    assert cli.main([*RUN, "--updates", "2", "--seed", "1", "--out", "one"]) == 1
+    assert "minihf: 'one' has a run, which stays as it is" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path("one").iterdir()} == before
 
 
 def test_a_run_of_a_race_goes_on_with_the_race(monkeypatch, capsys):

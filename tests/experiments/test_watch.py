@@ -234,6 +234,20 @@ def test_the_runs_of_a_race_are_drawn_as_they_come(race, capsys):
 
 
 @needs_flock
+def test_a_run_that_is_about_to_begin_is_waited_for(race):
+    for run in RUNS[1:]:
+        race.make(run, *WHOLE, **words(run))
+    race.hold()
+    (race.folder / RUNS[0]).mkdir()
+    race.hold(RUNS[0])                                          # run.json is what comes next
+    race.then(lambda: race.make(RUNS[0], record(0), **words(RUNS[0])))
+    race.then(race.add, RUNS[0], record(4, "4 updates"))
+    assert race.watch()
+    assert race.steps == []
+    assert race.said == ["ended: 4 runs"]
+
+
+@needs_flock
 def test_a_race_that_was_killed_is_said_to_be_so(race):
     race.make(RUNS[0], *WHOLE, **words(RUNS[0]))
     race.make(RUNS[1], record(0), **words(RUNS[1]))
