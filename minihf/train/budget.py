@@ -63,9 +63,7 @@ class Budget:
             ((kind, amount),) = budget.items()
             if kind in COLUMNS and type(amount) in (int, float) and amount > 0:
                 return cls(kind, amount)
-        raise ValueError(
-            f"a budget is a positive number of {', '.join(COLUMNS)}; got {dict(budget)!r}"
-        )
+        raise ValueError(f"'budget' is {budget!r}, expected one such as {{'updates': 50}}")
 
     @property
     def name(self) -> str:

@@ -171,8 +171,8 @@ def test_a_budget_that_is_none_is_a_line(budget, scene, capsys):
     scene.make(".", record(0), budget=budget)
     assert cli.main(["watch", str(scene.folder)]) == 1
     assert capsys.readouterr().err == (
-        f"minihf: '{scene.folder / 'run.json'}' is of no run: a budget is a positive number of "
-        f"updates, seconds, epochs; got {budget}\n"
+        f"minihf: '{scene.folder / 'run.json'}' is of no run: 'budget' is {budget}, "
+        "expected one such as {'updates': 50}\n"
     )
 
 
