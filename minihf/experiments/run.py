@@ -141,7 +141,11 @@ def go_on(
     say(f"{task_name}: {experiment.task.summary}")
     say(experiment.facts)
     planned["conditions"]["budget"] = in_words(planned["budget"])
-    _must_be_alike(place, planned, experiment, say)
+    changes = _changes(place, planned, experiment)
+    for change in changes:
+        say(f"not bit for bit as it would have been: {change}")
+    if changes:
+        planned["went_on"] = list(dict.fromkeys([*(planned.get("went_on") or []), *changes]))
     history = carry_out(
         place, experiment, planned, resume=True, density=lanczos_density, **options
     )
@@ -160,21 +164,21 @@ def _must_go_further(place: Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def _must_be_alike(
-    place: Path, planned: Mapping[str, Any], experiment: Experiment, say: Callable[[str], None]
-) -> None:
-    """Refuse other data, another network, other settings; say what else is not as it was."""
+def _changes(place: Path, planned: Mapping[str, Any], experiment: Experiment) -> list[str]:
+    """Return what is not as it was; refuse other data, another network, other settings."""
     method = variant(experiment.task.methods, planned["method"])
     there = planned["conditions"] | {"settings": planned["settings"]}
     here = conditions_of(experiment, planned["task"], planned["budget"])
     here |= {"settings": described(method)}
+    changes = []
     for name, value in here.items():
         if there.get(name) == value:
             continue
         difference = f"{name} {there.get(name)!r} there and {value!r} here"
         if name in ("data_sha256", "parameters", "settings"):
             raise ValueError(f"{str(place / RECORD)!r} is of another run: {difference}")
-        say(f"not bit for bit as it would have been: {difference}")
+        changes.append(difference)
+    return changes
 
 
 def _draw(place: Path, planned: Mapping[str, Any], history: History) -> None:

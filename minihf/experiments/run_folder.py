@@ -52,8 +52,8 @@ KEYS = {
 }  # fmt: skip
 """What every run.json has, and of which kind."""
 
-ABSENT = {"scale": str, "data_path": str, "cases": int}
-"""What it has besides, or null."""
+ABSENT = {"scale": str, "data_path": str, "cases": int, "went_on": list}
+"""What it has besides, or null; `went_on` says which conditions the run did not keep."""
 
 
 def plan(
