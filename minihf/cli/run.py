@@ -30,9 +30,9 @@ def add_run(commands: Any) -> None:
         description="Train one of the papers' networks by one method for some seconds; print a "
         "table, and leave a folder: run.json, what was run, under which conditions; log.jsonl, a "
         "record for each look, as soon as it is made; checkpoints; and figure.png. No other run is "
-        "ever replaced. Ctrl-C, or SIGTERM, ends the run after the update at hand. Then, or when it "
-        "was killed, --resume goes on: minihf run --out DIR --resume, which needs no more than the folder, or "
-        "the same command again with --resume.",
+        "ever replaced. Ctrl-C, or SIGTERM, ends the run after the update at hand. Then, or when "
+        "it was killed, --resume goes on: minihf run --out DIR --resume, which needs no more than "
+        "the folder, or the same command again with --resume.",
         epilog=tasks_and_methods(),
     )
     parser.set_defaults(run=lambda arguments: _run(parser, arguments))
