@@ -21,7 +21,7 @@ from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
-from minihf.experiments.portrait import lanczos_density
+from minihf.experiments.portrait import PORTRAIT, lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
@@ -30,6 +30,7 @@ from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
 from minihf.files import alone_in, folder, write_text
 from minihf.train import Looks
+from minihf.train.checkpoint import LATEST
 
 __all__ = ["RECORD", "complete_runs", "race", "run_folder"]
 
@@ -50,6 +51,7 @@ def race(
     target: float | None = None,
     command: str = "",
     progress: bool = True,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Runs:
     """Train with each method from each seed, as far as `out` does not have the runs already.
@@ -77,6 +79,8 @@ def race(
         As `table` takes it.
     command : str
         The command line, which the runs' folders keep.
+    on_record : callable of (dict), optional
+        Told each record as it is made, with the ``method`` and the ``seed`` of its run.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def race(
         common = conditions_of(experiment, task_name, budget, looks)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
-        missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]
+        missing = [turn for turn in turns if not _is_done(run_folder(out, *turn))]
         if missing != turns and not (out / RECORD).exists():
             raise ValueError(
                 f"{str(out)!r} has runs, but no {RECORD} that says under which conditions they "
@@ -125,6 +129,7 @@ def race(
             )  # fmt: skip
             _run(
                 experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
+                on_record=_with_its_run(on_record, word, seed),
                 density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
         runs = complete_runs(out, words, seeds)
@@ -178,6 +183,17 @@ def _run(
     history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
+
+
+def _is_done(run: Path) -> bool:
+    """Tell whether a run is complete, with its portrait where there is what to take it from."""
+    return is_complete(run / LOG) and ((run / PORTRAIT).exists() or not (run / LATEST).exists())
+
+
+def _with_its_run(
+    tell: Callable[[dict[str, Any]], None] | None, word: str, seed: int
+) -> Callable[[dict[str, Any]], None] | None:
+    return tell and (lambda record: tell({"method": word, "seed": seed} | record))
 
 
 def _page(

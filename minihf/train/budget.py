@@ -50,6 +50,21 @@ class Budget:
             raise ValueError(f"fit: {kind} must be a positive number, got {amount!r}")
         return cls(kind, amount)
 
+    @classmethod
+    def read(cls, budget: Mapping[str, Any]) -> Budget:
+        """Take one that was written down, ``{"updates": 50}``.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        if len(budget) == 1:
+            ((kind, amount),) = budget.items()
+            if kind in COLUMNS and type(amount) in (int, float) and amount > 0:
+                return cls(kind, amount)
+        raise ValueError(f"'budget' is {budget!r}, expected one such as {{'updates': 50}}")
+
     @property
     def name(self) -> str:
         """The budget as one reads it."""

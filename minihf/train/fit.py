@@ -124,7 +124,8 @@ def fit(
     -------
     History
         With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the
-        update at hand, writes a checkpoint and returns likewise.
+        update at hand, writes a checkpoint and returns likewise; and SIGTERM in a program that has
+        made it a KeyboardInterrupt, as the command line has.
 
     Raises
     ------

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 from minihf.optim.report import Report
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
 
-__all__ = ["Best", "Progress", "in_one_line"]
+__all__ = ["Best", "Progress", "in_one_line", "whole_progress"]
 
 
 @dataclass(frozen=True)
@@ -135,26 +136,55 @@ class Progress:
         }
 
 
+KINDS = {
+    "params": Params, "good": Params, "mean": RunningMean | None, "best": Best | None,
+    "report": Report | None, "place": Mapping | None, "records": list,
+    **dict.fromkeys(("updates", "products", "cases", "rejected", "rose"), Integral),
+    **dict.fromkeys(("seconds", "looking"), Real),
+}  # fmt: skip
+"""What the fields of a `Progress` hold, but for the optimizer's own state."""
+
+
+def whole_progress(value: Any) -> Progress:
+    """Return what was read from a file, if a run can go on from it.
+
+    Raises
+    ------
+    ValueError
+        If it is no `Progress`, or a field of it holds something else than it should.
+    """
+    if not isinstance(value, Progress):
+        raise ValueError(f"expected where a run stands, got {type(value).__name__}")
+    for name, kind in KINDS.items():
+        part = getattr(value, name)
+        if not isinstance(part, kind):
+            raise ValueError(f"its {name!r} is {type(part).__name__}")
+    return value
+
+
 def in_one_line(record: Mapping[str, Any]) -> str:
-    """Say where a run stands, for a progress bar.
+    """Say where a run stands, for a progress bar: first what a window of 80 columns has room for.
 
     Examples
     --------
     >>> in_one_line({"updates": 3, "objective": 2.51, "train": 2.5, "test": None, "lam": 0.1,
     ...              "iterations": 8, "products": 30, "seconds": 2.0, "rose": 0, "problem": ""})
-    'update 3, loss 2.51, train 2.5, lam 0.1, cg 8, 15 products/s'
+    'loss 2.51, lam 0.1, 15 products/s, update 3, train 2.5, cg 8'
     """
-    parts = [f"update {record['updates']}"]
-    for name, key in ("loss", "objective"), ("train", "train"), ("test", "test"):
-        if record[key] is not None:
-            parts.append(f"{name} {record[key]:.4g}")
-    if record["lam"] is not None:
-        parts.append(f"lam {record['lam']:.2g}")
-    if record["products"]:
-        speed = record["products"] / max(record["seconds"], 1e-9)
-        parts += [f"cg {record['iterations']}", f"{speed:.0f} products/s"]
-    if record["rose"]:
-        parts.append(f"rose {record['rose']}x")
-    if record["problem"]:
-        parts.append(record["problem"])
-    return ", ".join(parts)
+
+    def told(name: str, key: str, form: str) -> str:
+        return "" if record[key] is None else f"{name} {record[key]:{form}}"
+
+    speed = record["products"] / max(record["seconds"], 1e-9)
+    parts = [
+        told("loss", "objective", ".4g"),
+        told("lam", "lam", ".2g"),
+        f"{speed:.0f} products/s" if speed else "",
+        f"update {record['updates']}",
+        told("train", "train", ".4g"),
+        told("test", "test", ".4g"),
+        f"cg {record['iterations']}" if speed else "",
+        f"rose {record['rose']}x" if record["rose"] else "",
+        record["problem"],
+    ]
+    return ", ".join(filter(None, parts))
