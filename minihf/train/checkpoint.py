@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from minihf.files import aside, sweep, whole
+from minihf.files import aside, put, sweep, whole
 from minihf.optim.report import BlockReport, Report
 from minihf.params import Params
 from minihf.train.archive import Unreadable, pack, unpack
@@ -141,7 +141,7 @@ class Checkpoints:
             self._write(part, progress)
             if latest.exists() and self._latest_is_whole:
                 os.replace(latest, previous)
-            os.replace(part, latest)
+            put(part, latest)
         self._latest_is_whole = True
 
     def _write(self, part: Path, value: Any) -> None:

@@ -160,11 +160,6 @@ def _facts(folder: Path) -> Facts:
     if not (folder / RECORD).exists():
         raise ValueError(f"no {RECORD}: what was run is not known")
     held = read_plan(folder)
-    budget = held["budget"]
-    if [type(amount) in (int, float) for amount in budget.values()] != [True]:
-        raise ValueError(
-            f"{RECORD}: 'budget' is {budget!r}, expected one such as {{'updates': 50}}"
-        )
     return Facts(**{field.name: cleaned(held.get(field.name)) for field in fields(Facts)})
 
 
