@@ -33,11 +33,10 @@ def conditions_of(
 ) -> dict[str, str]:
     """Return what must be the same for all runs: the task, and what their numbers depend on."""
     data = experiment.data
-    sees_all = looks.cases is None or looks.cases >= max(len(data.x_train), len(data.x_test))
     return {
         "task": task_name,
         "budget": in_words(budget),
-        "looked_at": "all cases" if sees_all else f"{looks.cases} cases, all at the end",
+        "looked_at": looks.in_words(max(len(data.x_train), len(data.x_test))),
         "data": data.source,
         "data_sha256": _digest(data),
         "parameters": str(experiment.net.init(0).size),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.logs import AXES, ERRORS, OF_ALL, fits
+from minihf.experiments.logs import AT_END, AXES, ERRORS, fits
 from minihf.experiments.summary import Runs
 from minihf.files import write_text
 from minihf.train import History
@@ -33,7 +33,7 @@ CONDITIONS = dict.fromkeys(
     ),
     str,
 )  # fmt: skip
-RUN = {"method": str, "seed": int, "ended": str, "rose": int, "of_all": dict, "records": list}
+RUN = {"method": str, "seed": int, "ended": str, "rose": int, "at_end": dict, "records": list}
 """What a result, its conditions and each of its runs have, and of which kind."""
 
 
@@ -50,7 +50,7 @@ class Result:
         Each method's settings.
     runs : Runs
         With records of `COLUMNS`, and of the last one what it ended by, how many updates rose
-        and the errors of all cases, if looks measured a part.
+        and the errors at the end of more cases, if looks measured a part.
     """
 
     study: str
@@ -112,8 +112,8 @@ def _must_have(held: Any, kinds: Mapping[str, type]) -> None:
 def _small(history: History) -> dict[str, Any]:
     rows = [[_rounded(record[name]) for name in COLUMNS] for record in history]
     last = history.last
-    of_all = {name: _rounded(last[name]) for name in OF_ALL if name in last}
-    return {"ended": history.ended, "rose": last["rose"], "of_all": of_all, "records": rows}
+    at_end = {name: _rounded(last[name]) for name in AT_END if name in last}
+    return {"ended": history.ended, "rose": last["rose"], "at_end": at_end, "records": rows}
 
 
 def _rounded(value: Any) -> Any:
@@ -125,8 +125,8 @@ def _history(columns: Sequence[str], run: Mapping[str, Any]) -> History:
     records = [_record(columns, row) for row in run["records"]]
     if not records:
         raise ValueError(f"its run of {run['method']!r} has no records")
-    _must_be_numbers(run["of_all"])
-    records[-1] |= {"rose": run["rose"], "ended": run["ended"], **run["of_all"]}
+    _must_be_numbers(run["at_end"])
+    records[-1] |= {"rose": run["rose"], "ended": run["ended"], **run["at_end"]}
     return History(records, ended=run["ended"])
 
 

@@ -45,8 +45,8 @@ is an order, not a number.
 
 Along the way runs are looked at on a part of the cases, the same for all, so that looking takes
 little of the time; figures, claims of who is ahead and "seconds to" go by these. The errors in
-tables are of all cases, at the end. In both stand medians over the seeds, smallest and largest in
-bands and parentheses. Training errors are solid, test errors dashed.
+tables are those at the end, of all cases or more of them. Both are medians over the seeds, with the
+smallest and largest in bands and parentheses. Training errors are solid, test errors dashed.
 
 {studies}
 """

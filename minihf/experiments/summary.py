@@ -84,7 +84,7 @@ def final(runs: Mapping[int, History], column: str) -> Spread:
 
 
 def final_error(runs: Mapping[int, History], error: str) -> Spread:
-    """Return the spread of the last errors, of all cases."""
+    """Return the spread of the errors at the end, of all cases that were measured then."""
     return Spread.of(history.final(error) for history in runs.values())
 
 

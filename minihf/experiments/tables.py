@@ -19,7 +19,7 @@ PRODUCTS = (
 )
 
 ALONG_THE_WAY = (
-    "Train and test error are of all cases; errors along the way, of the part that looks measure."
+    "Train and test error are of all cases measured at the end; along the way it is a part of them."
 )
 
 
@@ -57,7 +57,7 @@ def notes(runs: Runs, target: float | None, first_order: Collection[str]) -> lis
     found = []
     if any(len(seeds) > 1 for seeds in runs.values()):
         found.append("Medians over the seeds, smallest and largest in parentheses.")
-    if any("train_of_all" in history.last for seeds in runs.values() for history in seeds.values()):
+    if any("train_at_end" in history.last for seeds in runs.values() for history in seeds.values()):
         found.append(ALONG_THE_WAY)
     if target is not None:
         found.append(

@@ -174,8 +174,8 @@ def fit(
     fresh = opt.init(params, seed)
     state = fresh if state is None else _must_go_on(opt, state, params, fresh)
     run = Run(
-        net, loss, opt, metric or loss.value, train, held_out,
-        (looks.part_of(train), None if held_out is None else looks.part_of(held_out)),
+        net, loss, opt, metric or loss.value, train,
+        looks.along_the_way(train, held_out), looks.of_the_end(train, held_out),
         Progress(params, state, params, None if averaging is None else RunningMean(averaging)),
     )  # fmt: skip
     saved = None

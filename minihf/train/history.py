@@ -28,8 +28,8 @@ class History:
     and ``blocks``, the `BlockReport` of each as a dict, and of the updates so far how many were
     ``rejected`` and in how many the objective ``rose``. The last record says why the run ``ended``;
     the others have an empty line there, so that a log tells whether it is whole. Where looks
-    measured a part of the cases, it has the errors of all too, ``train_of_all`` and
-    ``test_of_all``.
+    measured a part of the cases, it also has the errors of all, or of more of them, as
+    ``train_at_end`` and ``test_at_end``.
 
     Attributes
     ----------
@@ -65,15 +65,15 @@ class History:
         return self.records[-1]
 
     def final(self, error: str) -> float | None:
-        """Return the last ``"train"`` or ``"test"`` error, of all cases.
+        """Return the last ``"train"`` or ``"test"`` error, of all cases that were measured then.
 
         Examples
         --------
         >>> import minihf as hf
-        >>> hf.History([{"train": 0.25, "train_of_all": 0.24}]).final("train")
+        >>> hf.History([{"train": 0.25, "train_at_end": 0.24}]).final("train")
         0.24
         """
-        value: float | None = self.last.get(f"{error}_of_all", self.last[error])
+        value: float | None = self.last.get(f"{error}_at_end", self.last[error])
         return value
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from minihf.optim.batches import Batch, leaves_of, n_cases, rows
 from minihf.train.budget import Budget
 from minihf.train.progress import Progress
 
-__all__ = ["Looks"]
+__all__ = ["Looks", "Pair"]
+
+Pair: TypeAlias = tuple[Batch, Batch | None]
+"""Training data, and test data if there are any."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,15 @@ class Looks:
     cases : int, optional
         Training cases, and test cases, that are measured; without it, all. They are spread evenly
         over the data and are the same at every look, so that errors along a run, and of several
-        runs, can be compared. The last record has the errors of all cases as well
-        (`minihf.History.final`).
+        runs, can be compared.
+    at_end : int, optional
+        Likewise, what the end is measured on besides, if `cases` are fewer; without it, all. The
+        last record has both (`minihf.History.final`).
 
     Raises
     ------
     ValueError
-        If `often` or `share` is negative, or `cases` not positive.
+        If `often` or `share` is negative, `cases` not positive, or `at_end` no more than `cases`.
 
     Examples
     --------
@@ -64,6 +70,7 @@ class Looks:
     at: tuple[int, ...] = ()
     share: float = 0.25
     cases: int | None = None
+    at_end: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
@@ -71,8 +78,13 @@ class Looks:
             raise ValueError(f"looks must be 0 or more, got {self.often}")
         if not self.share >= 0:
             raise ValueError(f"Looks: share must be 0 or more, got {self.share}")
-        if self.cases is not None and not (isinstance(self.cases, int) and self.cases > 0):
-            raise ValueError(f"Looks: cases must be a whole number above 0, got {self.cases!r}")
+        for name, n in ("cases", self.cases), ("at_end", self.at_end):
+            if n is not None and not (isinstance(n, int) and n > 0):
+                raise ValueError(f"Looks: {name} must be a whole number above 0, got {n!r}")
+        if self.at_end is not None and self.at_end <= (self.cases or math.inf):
+            raise ValueError(
+                f"Looks: at_end must be more than cases, {self.cases}, got {self.at_end}"
+            )
 
     def are_due(self, now: Progress, done: Mapping[str, float], budget: Budget) -> bool:
         """Tell whether there is to be a look where a run stands, with so much done."""
@@ -83,11 +95,33 @@ class Looks:
             return False
         return budget.kind != "seconds" or now.looking <= self.share * now.seconds
 
-    def part_of(self, data: Batch) -> Batch:
-        """Return the cases that are measured, all of them if they are no more than `cases`."""
-        N = n_cases(data)
+    def along_the_way(self, train: Batch, test: Batch | None) -> Pair:
+        """Return the training and test cases that every look measures."""
+        return _spread(self.cases, train), None if test is None else _spread(self.cases, test)
+
+    def of_the_end(self, train: Batch, test: Batch | None) -> Pair:
+        """Return those that the last look measures besides; the same objects, if the same."""
+        return _spread(self.at_end, train), None if test is None else _spread(self.at_end, test)
+
+    def in_words(self, N: int) -> str:
+        """Say how many of N cases are measured.
+
+        Examples
+        --------
+        >>> import minihf as hf
+        >>> hf.Looks(cases=500).in_words(5000), hf.Looks(cases=500).in_words(200)
+        ('500 cases, all at the end', 'all cases')
+        """
         if self.cases is None or self.cases >= N:
-            return data
-        index = np.arange(self.cases) * N // self.cases
-        on_host = all(isinstance(array, np.ndarray) for array in leaves_of(data))
-        return rows(data, index if on_host else asarray(index))
+            return "all cases"
+        return f"{self.cases} cases, {self.at_end or 'all'} at the end"
+
+
+def _spread(n: int | None, data: Batch) -> Batch:
+    """Return n cases, spread evenly; the data themselves if there are no more."""
+    N = n_cases(data)
+    if n is None or n >= N:
+        return data
+    index = np.arange(n) * N // n
+    on_host = all(isinstance(array, np.ndarray) for array in leaves_of(data))
+    return rows(data, index if on_host else asarray(index))

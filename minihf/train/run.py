@@ -17,6 +17,7 @@ from minihf.backend import prefetched, to_host
 from minihf.optim.batches import Batch, by_worker, n_cases
 from minihf.parallel import each
 from minihf.params import Params
+from minihf.train.looks import Pair
 from minihf.train.progress import Progress, in_one_line
 
 __all__ = ["Run"]
@@ -29,7 +30,8 @@ AT_ONCE = 250
 class Run:
     """What does not change while a run goes on, and `now`, which does.
 
-    Looks measure `seen`, a part of the training and of the test data, or all of them.
+    Looks measure `seen`, a part of the training and of the test data, or all of them, and the last
+    one `seen_at_end` as well, where these are others.
     """
 
     net: Any
@@ -37,8 +39,8 @@ class Run:
     opt: Any
     metric: Callable[[Any, Any], Any]
     train: Batch
-    test: Batch | None
-    seen: tuple[Batch, Batch | None]
+    seen: Pair
+    seen_at_end: Pair
     now: Progress
 
     @property
@@ -52,8 +54,9 @@ class Run:
         return self.now.done(self.N)
 
     @property
-    def _sees_a_part(self) -> bool:
-        return self.seen[0] is not self.train or self.seen[1] is not self.test
+    def _sees_more_at_end(self) -> bool:
+        pairs = zip(self.seen, self.seen_at_end, strict=True)
+        return any(along is not at_end for along, at_end in pairs)
 
     def update(self, batch: Batch) -> None:
         """Make one update, on the clock."""
@@ -75,11 +78,11 @@ class Run:
     def look(self, ended: str) -> dict[str, Any]:
         """Measure, off the clock, and return the record."""
         now, began = self.now, perf_counter()
-        shown, of_all = now.shown, {}
+        shown, at_end = now.shown, {}
         train, test, objective = self._errors(shown, *self.seen)
-        if ended and self._sees_a_part:
-            all_train, all_test, objective = self._errors(shown, self.train, self.test)
-            of_all = {"train_of_all": all_train, "test_of_all": all_test}
+        if ended and self._sees_more_at_end:
+            all_train, all_test, objective = self._errors(shown, *self.seen_at_end)
+            at_end = {"train_at_end": all_train, "test_at_end": all_test}
         if ended and shown is not now.params:
             (objective,) = self._means(now.params, self.seen[0], self.loss.value)
         if math.isfinite(objective) and (ended or shown is now.params):
@@ -87,7 +90,7 @@ class Run:
         now.take_best(train, test)
         now.looking += perf_counter() - began
         blocks = {} if now.report is None else now.report.as_dict()["blocks"]
-        record = now.record(train, test, self.N) | of_all | {"blocks": blocks, "ended": ended}
+        record = now.record(train, test, self.N) | at_end | {"blocks": blocks, "ended": ended}
         now.records.append(record)
         return record
 

@@ -141,9 +141,9 @@ CHANGES = {
     "a word for a number": (
         lambda held: held["runs"][0]["records"][0].__setitem__(0, "x"), "'updates' of a record"
     ),
-    "no errors of all": (lambda held: held["runs"][0].pop("of_all"), "'of_all' is missing"),
+    "no errors of all": (lambda held: held["runs"][0].pop("at_end"), "'at_end' is missing"),
     "a word for an error of all": (
-        lambda held: held["runs"][0].update(of_all={"train_of_all": "x"}), "'train_of_all' of a"
+        lambda held: held["runs"][0].update(at_end={"train_at_end": "x"}), "'train_at_end' of a"
     ),
     "no end": (lambda held: held["runs"][0].update(ended=None), "'ended' is None, expected str"),
     "another study": (lambda held: held.update(study="mine"), "is of the study 'mine'"),

@@ -39,14 +39,22 @@ def test_looks_measure_cases_spread_evenly_and_the_last_one_all_as_well(fit, tas
     assert last["test"] == pytest.approx(value(task, end, [11, 9, 7, 5, 3]), rel=ROUNDING)
     assert history.final("train") == pytest.approx(value(task, end, slice(None)), rel=ROUNDING)
     assert history.final("test") == pytest.approx(value(task, end, slice(2, None)), rel=ROUNDING)
-    assert not any("train_of_all" in record for record in history.records[:-1])
+    assert not any("train_at_end" in record for record in history.records[:-1])
 
 
 @pytest.mark.parametrize("cases", [None, 12, 100])
 def test_looks_at_all_cases_have_nothing_to_add_at_the_end(cases, fit, task):
     history = fit(updates=2, looks=hf.Looks(cases=cases), test=task.data)
-    assert "train_of_all" not in history.last
+    assert "train_at_end" not in history.last
     assert history.final("train") == history.last["train"] == history.final("test")
+
+
+def test_the_last_look_may_measure_more_cases_and_yet_not_all(fit, task, value):
+    history = fit(updates=2, looks=hf.Looks(cases=2, at_end=6), test=task.data)
+    some, end = [0, 2, 4, 6, 8, 10], history.params
+    assert history.final("train") == pytest.approx(value(task, end, some), rel=ROUNDING)
+    assert history.final("test") == history.final("train")
+    assert history.last["train"] == pytest.approx(value(task, end, [0, 6]), rel=ROUNDING)
 
 
 def test_without_test_data_the_last_look_has_no_test_error_of_all(fit):
@@ -75,7 +83,7 @@ def test_what_the_last_look_says_of_all_cases_is_in_the_log(fit, tmp_path):
 
 def test_the_cases_that_are_measured_are_of_every_class_where_data_are_sorted():
     y = np.repeat(np.arange(10), 60)
-    _, seen = hf.Looks(cases=50).part_of((hf.asarray(y[:, None]), hf.asarray(y)))
+    (_, seen), _ = hf.Looks(cases=50).along_the_way((hf.asarray(y[:, None]), hf.asarray(y)), None)
     assert np.bincount(hf.to_host(seen)).tolist() == [5] * 10
 
 
@@ -101,6 +109,8 @@ def test_the_share_of_looks_is_what_it_is_set_to(share, looking, due):
         ({"often": -1}, "looks must be 0 or more, got -1"),
         ({"share": -0.5}, "Looks: share must be 0 or more, got -0.5"),
         ({"share": float("nan")}, "Looks: share must be 0 or more, got nan"),
+        ({"cases": 5, "at_end": 5}, "Looks: at_end must be more than cases, 5, got 5"),
+        ({"at_end": 50}, "Looks: at_end must be more than cases, None, got 50"),
         ({"cases": 0}, "Looks: cases must be a whole number above 0, got 0"),
         ({"cases": 2.5}, "Looks: cases must be a whole number above 0, got 2.5"),
     ],
