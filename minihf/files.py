@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
+from time import sleep
 
 if sys.platform != "win32":
     import fcntl
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+ATTEMPTS, MOMENT = 5, 0.01
+"""How often a lock that is taken is tried again, and the seconds between."""
 
 
 # Files ----------------------------------------------------------------------------------------
@@ -200,10 +203,7 @@ def alone_in(path: Path, what: str = "race", chosen_by: str = "--out") -> Iterat
         return
     with (path / LOCK).open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            taken = _is_gone(path / LOCK, file.fileno())
-        except BlockingIOError:
-            taken = True
+            taken = not _lock(file.fileno()) or _is_gone(path / LOCK, file.fileno())
         except OSError:                                  # a file system without locks
             taken = False
         if taken:
@@ -215,6 +215,16 @@ def alone_in(path: Path, what: str = "race", chosen_by: str = "--out") -> Iterat
             yield
         finally:
             (path / LOCK).unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file and tell whether it was free; one who only looks has it for a moment."""
+    for _ in range(ATTEMPTS):
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        sleep(MOMENT)
+    return False
 
 
 def is_held(path: Path) -> bool | None:

@@ -20,7 +20,6 @@ DRAWING = 0.2
 """Seconds from one drawing of a bar to the next, at least."""
 
 
-
 @contextmanager
 def progress_bar(
     name: str, show: bool, begun: float = 0.0
