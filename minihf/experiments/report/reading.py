@@ -50,6 +50,7 @@ class Facts:
     command: str
     started: str
     scale: Any = None
+    went_on: list[Any] | None = None
 
     @property
     def spends(self) -> str:

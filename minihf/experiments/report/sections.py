@@ -145,7 +145,7 @@ def _runs(comparison: Comparison, gallery: Gallery) -> Iterator[Element]:
     ]
     for name, seeds in comparison.methods.items():
         rows += [[name, *_ending(run)] for run in seeds.values()]
-    if not any(_problems(run.history.last) for run in comparison.all_runs):
+    if not any(map(_problems, comparison.all_runs)):
         rows = [row[:-1] for row in rows]
     yield table(rows, "Runs", numbers=(1, 3, 4), words=[7])
 
@@ -154,13 +154,16 @@ def _ending(run: Run) -> list[str]:
     last, started = run.history.last, run.facts.started.removesuffix("+00:00").replace("T", " ")
     return [
         str(run.facts.seed), run.ended, f"{last['updates']:,}", short(last["seconds"]),
-        started, run.folder, _problems(last) or "–",
+        started, run.folder, _problems(run) or "–",
     ]  # fmt: skip
 
 
-def _problems(last: Mapping[str, object]) -> str:
+def _problems(run: Run) -> str:
+    """Say what went wrong, and under which other conditions the run went on, if it did."""
+    last = run.history.last
     counts = (("rejected", "rejected updates"), ("rose", "updates in which the objective rose"))
     found = [f"{last[name]} {what}" for name, what in counts if last.get(name)]
+    found += [f"went on with another {change}" for change in run.facts.went_on or ()]
     problem = shorten(str(last.get("problem") or ""), LONGEST, placeholder=" ...")
     return "; ".join([*found, *([problem] if problem else [])])
 

@@ -209,6 +209,12 @@ def test_a_network_without_curvature_is_said_and_not_drawn(runs):
     assert "adam, seed 0: density" not in page.text
 
 
+def test_a_run_that_went_on_under_other_conditions_says_so(runs):
+    change(runs, "race/adam-0", went_on=["numpy '2.0.0' there and '2.4.6' here"])
+    words = page_of(runs).words["td"]
+    assert "went on with another numpy '2.0.0' there and '2.4.6' here" in words
+
+
 def test_errors_that_are_no_numbers_and_problems_are_shown(runs):
     log = runs / "race" / "adam-1" / "log.jsonl"
     records = [json.loads(line) for line in log.read_text().splitlines()]
