@@ -19,7 +19,7 @@ import numpy as np
 import minihf
 from minihf.backend import device
 from minihf.data import Dataset
-from minihf.experiments.experiment import LOOKS, Experiment, in_words
+from minihf.experiments.experiment import Experiment, in_words
 from minihf.experiments.machine import blas, processor, threads
 from minihf.experiments.methods import Method
 from minihf.files import write_text
@@ -29,10 +29,13 @@ __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
 
 def conditions_of(
-    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looks: Looks = LOOKS
+    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looks: Looks | None = None
 ) -> dict[str, str]:
-    """Return what must be the same for all runs: the task, and what their numbers depend on."""
-    data = experiment.data
+    """Return what must be the same for all runs: the task, and what their numbers depend on.
+
+    `looks` are others than the task's.
+    """
+    data, looks = experiment.data, looks or experiment.task.looks
     return {
         "task": task_name,
         "budget": in_words(budget),

@@ -15,17 +15,10 @@ from minihf.data import Dataset, first
 from minihf.experiments.methods import Method
 from minihf.experiments.tasks import Task
 from minihf.layers import Layer
-from minihf.train import History, Looks, fit
+from minihf.train import History, fit
 from minihf.train.feed import train_of
 
-__all__ = ["LOOKS", "Experiment", "in_words"]
-
-LOOKS = Looks(often=60, at=tuple(2**k for k in range(32)), share=0.02, cases=500)
-"""When runs are looked at: for 3 % of their time at most, with the look at all cases at the end.
-
-After 1, 2, 4, ... updates in any case, since one method may make hundreds while another makes one,
-and they are compared.
-"""
+__all__ = ["Experiment", "in_words"]
 
 FEW = 64
 """Cases of a rehearsal."""
@@ -92,7 +85,7 @@ class Experiment:
         return fit(
             self.net, self.task.loss, method.opt, self.data, seed=seed, metric=self.task.metric,
             batch_size=None if size is None else min(size, N), averaging=method.averaging,
-            **{"name": method.label, "looks": LOOKS, **options}, **budget,
+            **{"name": method.label, "looks": self.task.looks, **options}, **budget,
         )  # fmt: skip
 
     def rehearse(self, method: Method) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.conditions import conditions_of, described, joined, keep
-from minihf.experiments.experiment import LOOKS, Experiment
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name
 from minihf.experiments.logs import AXES, is_complete, read_log
@@ -47,7 +47,7 @@ def race(
     data_path: Path | None = None,
     cases: int | None = None,
     scale: str | None = None,
-    looks: Looks = LOOKS,
+    looks: Looks | None = None,
     target: float | None = None,
     command: str = "",
     progress: bool = True,
@@ -73,8 +73,8 @@ def race(
         Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
-    looks : Looks
-        When a run is looked at, and on how many cases.
+    looks : Looks, optional
+        When a run is looked at, and on how many cases; without it, as the task has it.
     target : float, optional
         As `table` takes it.
     command : str
@@ -128,7 +128,8 @@ def race(
                 data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(
-                experiment, planned, run_folder(out, word, seed), looks=looks, progress=progress,
+                experiment, planned, run_folder(out, word, seed), progress=progress,
+                looks=looks or task.looks,
                 on_record=_with_its_run(on_record, word, seed),
                 density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip

@@ -60,8 +60,8 @@ def reproduce(
     race(
         task_name, study.methods, scale.seeds, scale.budget, out / name,
         data_path=_data_of(name, scale_name, data_path),
-        cases=scale.cases, scale=scale_name, looks=study.looks,
-        command=command, progress=progress, say=say,
+        cases=scale.cases, scale=scale_name, command=command, progress=progress,
+        say=say,
     )  # fmt: skip
     conditions = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
     methods = {word: conditions["methods"][word] for word in study.methods}

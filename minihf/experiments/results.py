@@ -19,7 +19,7 @@ from minihf.train import History
 
 __all__ = ["Result"]
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = (*AXES, *ERRORS)
 
 HEAD = {
@@ -33,7 +33,10 @@ CONDITIONS = dict.fromkeys(
     ),
     str,
 )  # fmt: skip
-RUN = {"method": str, "seed": int, "ended": str, "rose": int, "at_end": dict, "records": list}
+RUN = {
+    "method": str, "seed": int, "ended": str, "rose": int, "looking": float, "at_end": dict,
+    "records": list,
+}  # fmt: skip
 """What a result, its conditions and each of its runs have, and of which kind."""
 
 
@@ -49,8 +52,8 @@ class Result:
     methods : mapping of str to str
         Each method's settings.
     runs : Runs
-        With records of `COLUMNS`, and of the last one what it ended by, how many updates rose
-        and the errors at the end of more cases, if looks measured a part.
+        With records of `COLUMNS`, and of the last one what it ended by, how many updates rose,
+        the seconds of all looks, and the errors at the end of more cases, if there were more.
     """
 
     study: str
@@ -85,7 +88,10 @@ class Result:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(held, dict) and held.get("format") != FORMAT:
-                raise ValueError(f"its format is {held.get('format')!r}, expected {FORMAT}")
+                raise ValueError(
+                    f"its format is {held.get('format')!r}, expected {FORMAT}; make it anew by "
+                    "minihf reproduce"
+                )
             _must_have(held, HEAD)
             _must_have(held["conditions"], CONDITIONS)
             runs: dict[str, dict[int, History]] = {}
@@ -113,7 +119,10 @@ def _small(history: History) -> dict[str, Any]:
     rows = [[_rounded(record[name]) for name in COLUMNS] for record in history]
     last = history.last
     at_end = {name: _rounded(last[name]) for name in AT_END if name in last}
-    return {"ended": history.ended, "rose": last["rose"], "at_end": at_end, "records": rows}
+    return {
+        "ended": history.ended, "rose": last["rose"], "looking": _rounded(last["looking"]),
+        "at_end": at_end, "records": rows,
+    }  # fmt: skip
 
 
 def _rounded(value: Any) -> Any:
@@ -125,8 +134,10 @@ def _history(columns: Sequence[str], run: Mapping[str, Any]) -> History:
     records = [_record(columns, row) for row in run["records"]]
     if not records:
         raise ValueError(f"its run of {run['method']!r} has no records")
+    if run["at_end"] and set(run["at_end"]) != set(AT_END):
+        raise ValueError(f"'at_end' has {', '.join(run['at_end'])}; expected {', '.join(AT_END)}")
     _must_be_numbers(run["at_end"])
-    records[-1] |= {"rose": run["rose"], "ended": run["ended"], **run["at_end"]}
+    records[-1] |= {name: run[name] for name in ("rose", "ended", "looking")} | run["at_end"]
     return History(records, ended=run["ended"])
 
 

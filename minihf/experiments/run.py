@@ -176,7 +176,7 @@ def _changes(place: Path, planned: Mapping[str, Any], experiment: Experiment) ->
         if there.get(name) == value:
             continue
         difference = f"{name} {there.get(name)!r} there and {value!r} here"
-        if name in ("data_sha256", "parameters", "settings"):
+        if name in ("data_sha256", "looked_at", "parameters", "settings"):
             raise ValueError(f"{str(place / RECORD)!r} is of another run: {difference}")
         changes.append(difference)
     return changes

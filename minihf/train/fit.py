@@ -181,7 +181,10 @@ def fit(
     saved = None
     if checkpoint is not None:
         size = f"{batch_size or 'all'} of {run.N} cases"
-        what = identity(net, params, opt, loss, seed=seed, batch=size, averaging=averaging)
+        what = identity(
+            net, params, opt, loss, seed=seed, batch=size, averaging=averaging,
+            looked_at=looks.in_words(run.N),
+        )  # fmt: skip
         saved = Checkpoints(checkpoint, what)
         run.now = saved.begin(run.now, resume)
         _must_go_on(opt, run.now.state, params, fresh)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
@@ -42,17 +43,18 @@ class Looks:
         have taken more than this share of the updates' time. Those of `at` are not put off. Under
         other budgets nothing depends on a clock.
     cases : int, optional
-        Training cases, and test cases, that are measured; without it, all. They are spread evenly
-        over the data and are the same at every look, so that errors along a run, and of several
-        runs, can be compared.
+        Training cases, and test cases, that are measured; without it, all. They are drawn at
+        random, and are the same at every look and in every run on the same data, so that errors
+        can be compared.
     at_end : int, optional
-        Likewise, what the end is measured on besides, if `cases` are fewer; without it, all. The
+        Likewise, what the end is measured on besides, if there are `cases`; without it, all. The
         last record has both (`minihf.History.final`).
 
     Raises
     ------
     ValueError
-        If `often` or `share` is negative, `cases` not positive, or `at_end` no more than `cases`.
+        If `often` or `share` is negative, `at` not of whole numbers, `cases` not positive, or
+        `at_end` without `cases`, or no more.
 
     Examples
     --------
@@ -75,15 +77,17 @@ class Looks:
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
         if not self.often >= 0:
-            raise ValueError(f"looks must be 0 or more, got {self.often}")
+            raise ValueError(f"looks: often must be 0 or more, got {self.often}")
         if not self.share >= 0:
-            raise ValueError(f"Looks: share must be 0 or more, got {self.share}")
+            raise ValueError(f"looks: share must be 0 or more, got {self.share}")
+        if not isinstance(self.at, tuple) or not all(map(_is_whole, self.at)):
+            raise ValueError(f"looks: at must be a tuple of whole numbers, got {self.at!r}")
         for name, n in ("cases", self.cases), ("at_end", self.at_end):
-            if n is not None and not (isinstance(n, int) and n > 0):
-                raise ValueError(f"Looks: {name} must be a whole number above 0, got {n!r}")
-        if self.at_end is not None and self.at_end <= (self.cases or math.inf):
+            if n is not None and not (_is_whole(n) and n > 0):
+                raise ValueError(f"looks: {name} must be a whole number above 0, got {n!r}")
+        if self.at_end is not None and (self.cases is None or self.at_end <= self.cases):
             raise ValueError(
-                f"Looks: at_end must be more than cases, {self.cases}, got {self.at_end}"
+                f"looks: at_end is {self.at_end}, which must be more than cases, {self.cases}"
             )
 
     def are_due(self, now: Progress, done: Mapping[str, float], budget: Budget) -> bool:
@@ -97,11 +101,11 @@ class Looks:
 
     def along_the_way(self, train: Batch, test: Batch | None) -> Pair:
         """Return the training and test cases that every look measures."""
-        return _spread(self.cases, train), None if test is None else _spread(self.cases, test)
+        return _drawn(self.cases, train), None if test is None else _drawn(self.cases, test)
 
     def of_the_end(self, train: Batch, test: Batch | None) -> Pair:
         """Return those that the last look measures besides; the same objects, if the same."""
-        return _spread(self.at_end, train), None if test is None else _spread(self.at_end, test)
+        return _drawn(self.at_end, train), None if test is None else _drawn(self.at_end, test)
 
     def in_words(self, N: int) -> str:
         """Say how many of N cases are measured.
@@ -114,14 +118,19 @@ class Looks:
         """
         if self.cases is None or self.cases >= N:
             return "all cases"
-        return f"{self.cases} cases, {self.at_end or 'all'} at the end"
+        at_end = "all" if self.at_end is None or self.at_end >= N else self.at_end
+        return f"{self.cases} cases, {at_end} at the end"
 
 
-def _spread(n: int | None, data: Batch) -> Batch:
-    """Return n cases, spread evenly; the data themselves if there are no more."""
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral)
+
+
+def _drawn(n: int | None, data: Batch) -> Batch:
+    """Return n cases, always the same of as many; the data themselves if there are no more."""
     N = n_cases(data)
     if n is None or n >= N:
         return data
-    index = np.arange(n) * N // n
+    index = np.sort(np.random.default_rng(0).permutation(N)[:n])
     on_host = all(isinstance(array, np.ndarray) for array in leaves_of(data))
     return rows(data, index if on_host else asarray(index))

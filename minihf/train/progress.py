@@ -21,8 +21,9 @@ __all__ = ["Best", "Progress", "in_one_line", "whole_progress"]
 
 @dataclass(frozen=True)
 class Best:
-    """The parameters with the smallest training error that was seen, and where that was.
+    """The parameters with the smallest training error that a look has seen, and where that was.
 
+    Of equal ones the last, for looks may measure a part of the cases.
     By the training error, not the test error: who chooses by test data trains on them.
     """
 
@@ -109,8 +110,8 @@ class Progress:
         return same_cases and self.report is not None and report.objective > self.report.objective
 
     def take_best(self, train: float, test: float | None) -> None:
-        """Keep the parameters that are shown if their training error is the smallest so far."""
-        if not train < (math.inf if self.best is None else self.best.train):
+        """Keep the parameters that are shown if no training error so far was smaller."""
+        if not train <= (math.inf if self.best is None else self.best.train):
             return
         params = self.shown
         if params is not self.params:  # a mean is written into
@@ -139,7 +140,8 @@ class Progress:
 KINDS = {
     "params": Params, "good": Params, "mean": RunningMean | None, "best": Best | None,
     "report": Report | None, "place": Mapping | None, "records": list,
-    **dict.fromkeys(("updates", "products", "cases", "rejected", "rose"), Integral),
+    **dict.fromkeys(("updates", "products", "cases"), Integral),
+    **dict.fromkeys(("rejected", "rejected_in_a_row", "rose"), Integral),
     **dict.fromkeys(("seconds", "looking"), Real),
 }  # fmt: skip
 """What the fields of a `Progress` hold, but for the optimizer's own state."""

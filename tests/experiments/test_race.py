@@ -16,7 +16,7 @@ import minihf as hf
 from minihf import cli
 from minihf.experiments import race as racing
 from minihf.experiments.conditions import conditions_of, described
-from minihf.experiments.experiment import LOOKS, Experiment
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.logs import is_complete
 from minihf.experiments.machine import THREADS
 from minihf.experiments.methods import METHODS
@@ -24,6 +24,7 @@ from minihf.experiments.portrait import PORTRAIT
 from minihf.experiments.run_folder import read_plan
 from minihf.experiments.summary import ends
 from minihf.experiments.tasks import TASKS
+from minihf.experiments.tasks.task import LOOKS
 from minihf.optim import Adam
 from minihf.train.log import as_line
 
@@ -114,7 +115,7 @@ def complete(folder):
 
 @pytest.mark.usefixtures("backend")
 def test_all_methods_are_looked_at_after_so_many_updates_whatever_they_take(race):
-    runs = race(looks=replace(LOOKS, often=1), budget={"seconds": 20})  # an update is one
+    runs = race(looks=hf.Looks(often=1, at=LOOKS.at), budget={"seconds": 20})  # an update is one
     for seeds in runs.values():
         assert seeds[0].column("updates") == [0, 1, 2, 4, 8, 16, 20]
 

@@ -362,10 +362,14 @@ def test_a_run_is_looked_at_on_five_hundred_cases_and_at_the_end_on_all():
     digits = Experiment.of(TASKS["classifier-digits"])
     history = digits.train(METHODS["adam"], {"updates": 9}, seed=0, progress=False)
     assert history.column("updates") == list(range(10))
-    x, y = digits.data.x_train, digits.data.y_train
-    wrong = digits.net(history.params, x).argmax(axis=-1) != y
-    assert history.last["train"] == pytest.approx(wrong[np.arange(500) * len(x) // 500].mean())
-    assert history.final("train") == pytest.approx(wrong.mean())
+    train = digits.data.x_train, digits.data.y_train
+    seen, _ = digits.task.looks.along_the_way(train, None)
+    assert len(seen[0]) == 500
+    of_seen, of_all = (
+        np.mean(digits.net(history.params, x).argmax(axis=-1) != y) for x, y in (seen, train)
+    )
+    assert history.last["train"] == pytest.approx(of_seen)
+    assert history.final("train") == pytest.approx(of_all)
 
 
 def test_a_method_that_averages_is_looked_at_where_the_mean_is():

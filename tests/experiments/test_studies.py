@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+import minihf as hf
 from minihf import cli
 from minihf.experiments import reproduce as reproducing
 from minihf.experiments.claims import Ahead, GetsBelow, NeverRises
-from minihf.experiments.experiment import LOOKS
 from minihf.experiments.figures import must_be_drawable
 from minihf.experiments.results import Result
 from minihf.experiments.results_page import read_results, write_page
 from minihf.experiments.scales import SCALES
 from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
+from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
 
 LOOKING = 1.03
@@ -124,7 +125,7 @@ def test_a_page_of_nothing_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "columns": [], "runs": [1]}']
+    "text", ["", "[]", "{}", '{"format": 1}', '{"format": 2, "columns": [], "runs": [1]}']
 )
 def test_a_result_that_is_none_is_refused_by_name(text, tmp_path):
     path = tmp_path / "zhang2017-cnn.json"
@@ -142,8 +143,12 @@ CHANGES = {
         lambda held: held["runs"][0]["records"][0].__setitem__(0, "x"), "'updates' of a record"
     ),
     "no errors of all": (lambda held: held["runs"][0].pop("at_end"), "'at_end' is missing"),
+    "another name at the end": (
+        lambda held: held["runs"][0].update(at_end={"updates": 3}), "'at_end' has updates; expected"
+    ),
     "a word for an error of all": (
-        lambda held: held["runs"][0].update(at_end={"train_at_end": "x"}), "'train_at_end' of a"
+        lambda held: held["runs"][0].update(at_end={"train_at_end": "x", "test_at_end": 1}),
+        "'train_at_end' of a",
     ),
     "no end": (lambda held: held["runs"][0].update(ended=None), "'ended' is None, expected str"),
     "another study": (lambda held: held.update(study="mine"), "is of the study 'mine'"),
@@ -168,15 +173,15 @@ def test_a_result_is_read_back_as_it_was_written(quick, tmp_path):
     result = Result.read(next(quick.glob("*.json")))
     result.write(tmp_path / "again.json")
     assert Result.read(tmp_path / "again.json").runs == result.runs
-    assert json.loads((tmp_path / "again.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "again.json").read_text())["format"] == 2
 
 
 def test_a_result_has_the_errors_of_all_cases_where_looks_measured_a_part(
     undrawn, monkeypatch, tmp_path
 ):
-    name = QUICK[1]
-    few = replace(STUDIES[name], looks=replace(LOOKS, cases=50))
-    monkeypatch.setitem(reproducing.STUDIES, name, few)
+    name = QUICK[0]
+    few = replace(TASKS["deep-sigmoid"], looks=hf.Looks(cases=50))
+    monkeypatch.setitem(TASKS, "deep-sigmoid", few)
     result = reproducing.reproduce(name, "smoke", tmp_path, progress=False)
     kept = Result.read(tmp_path / f"{name}.json")
     assert kept.conditions["looked_at"] == "50 cases, all at the end"

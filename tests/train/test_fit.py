@@ -296,7 +296,7 @@ def test_a_batch_size_that_does_not_fit_is_refused(size, fit):
 
 @pytest.mark.parametrize(("option", "value"), [("looks", -1), ("give_up_after", 0)])
 def test_counts_that_make_no_sense_are_refused(option, value, fit):
-    with pytest.raises(ValueError, match=f"{option} must be"):
+    with pytest.raises(ValueError, match=r"(often|give_up_after) must be"):
         fit(updates=1, **{option: value})
 
 

@@ -1,4 +1,4 @@
-"""Looks: when they are due, which cases they measure, and what the last one says of all."""
+"""looks: when they are due, which cases they measure, and what the last one says of all."""
 
 import re
 
@@ -7,6 +7,7 @@ import pytest
 
 import minihf as hf
 from minihf.train import looks as looking
+from minihf.train.archive import unpack
 from minihf.train.budget import Budget
 from minihf.train.progress import Progress
 
@@ -15,30 +16,26 @@ pytestmark = pytest.mark.usefixtures("backend")
 ROUNDING = 1e-6       # relative, float32: a mean in another order
 
 
-@pytest.fixture
-def value():
-    """Give the mean loss over some of the task's cases."""
-
-    def mean(task, params, index):
-        x, y = (hf.asarray(array[index]) for array in task.data)
-        return float(task.loss.value(task.net(params, x), y))
-
-    return mean
+def value(task, params, batch):
+    """Return the mean loss over a batch."""
+    x, y = map(hf.asarray, batch)
+    return float(task.loss.value(task.net(params, x), y))
 
 
-def test_looks_measure_cases_spread_evenly_and_the_last_one_all_as_well(fit, task, value):
+def test_looks_measure_the_same_part_of_the_cases_and_the_last_one_all_as_well(fit, task):
     x, y = task.data
     test = x[::-1][:10], y[::-1][:10]
-    history = fit(updates=3, looks=hf.Looks(often=3, cases=5), test=test)
+    looks = hf.Looks(often=3, cases=5)
+    seen, seen_test = looks.along_the_way(task.data, test)
+    assert len(seen[0]) == len(seen_test[0]) == 5
+    history = fit(updates=3, looks=looks, test=test)
     assert history.column("updates") == [0, 1, 2, 3]
-    assert history.records[0]["train"] == pytest.approx(
-        value(task, task.net.init(0), [0, 2, 4, 7, 9]), rel=ROUNDING
-    )
-    end, last = history.params, history.last
-    assert last["train"] == pytest.approx(value(task, end, [0, 2, 4, 7, 9]), rel=ROUNDING)
-    assert last["test"] == pytest.approx(value(task, end, [11, 9, 7, 5, 3]), rel=ROUNDING)
-    assert history.final("train") == pytest.approx(value(task, end, slice(None)), rel=ROUNDING)
-    assert history.final("test") == pytest.approx(value(task, end, slice(2, None)), rel=ROUNDING)
+    start, end, last = task.net.init(0), history.params, history.last
+    assert history.records[0]["train"] == pytest.approx(value(task, start, seen), rel=ROUNDING)
+    assert last["train"] == pytest.approx(value(task, end, seen), rel=ROUNDING)
+    assert last["test"] == pytest.approx(value(task, end, seen_test), rel=ROUNDING)
+    assert history.final("train") == pytest.approx(value(task, end, task.data), rel=ROUNDING)
+    assert history.final("test") == pytest.approx(value(task, end, test), rel=ROUNDING)
     assert not any("train_at_end" in record for record in history.records[:-1])
 
 
@@ -49,12 +46,13 @@ def test_looks_at_all_cases_have_nothing_to_add_at_the_end(cases, fit, task):
     assert history.final("train") == history.last["train"] == history.final("test")
 
 
-def test_the_last_look_may_measure_more_cases_and_yet_not_all(fit, task, value):
-    history = fit(updates=2, looks=hf.Looks(cases=2, at_end=6), test=task.data)
-    some, end = [0, 2, 4, 6, 8, 10], history.params
-    assert history.final("train") == pytest.approx(value(task, end, some), rel=ROUNDING)
-    assert history.final("test") == history.final("train")
-    assert history.last["train"] == pytest.approx(value(task, end, [0, 6]), rel=ROUNDING)
+def test_the_last_look_may_measure_more_cases_and_yet_not_all(fit, task):
+    looks = hf.Looks(cases=2, at_end=6)
+    seen, _ = looks.of_the_end(task.data, None)
+    assert len(seen[0]) == 6
+    history = fit(updates=2, looks=looks, test=task.data)
+    assert history.final("train") == pytest.approx(value(task, history.params, seen), rel=ROUNDING)
+    assert history.final("test") == history.final("train") != history.last["train"]
 
 
 def test_without_test_data_the_last_look_has_no_test_error_of_all(fit):
@@ -63,9 +61,9 @@ def test_without_test_data_the_last_look_has_no_test_error_of_all(fit):
     assert history.final("train") != history.last["train"]
 
 
-def test_a_mean_is_what_the_last_look_measures_on_all_cases(fit, task, value):
+def test_a_mean_is_what_the_last_look_measures_on_all_cases(fit, task):
     history = fit(updates=6, averaging=1.0, looks=hf.Looks(cases=3))
-    of_mean, of_last = (value(task, it, slice(None)) for it in (history.mean, history.params))
+    of_mean, of_last = (value(task, it, task.data) for it in (history.mean, history.params))
     assert history.final("train") == pytest.approx(of_mean, rel=ROUNDING)
     assert abs(of_mean - of_last) > 1e-3
 
@@ -81,10 +79,36 @@ def test_what_the_last_look_says_of_all_cases_is_in_the_log(fit, tmp_path):
     assert hf.History.read(tmp_path / "log.jsonl").final("train") == history.final("train")
 
 
-def test_the_cases_that_are_measured_are_of_every_class_where_data_are_sorted():
-    y = np.repeat(np.arange(10), 60)
-    (_, seen), _ = hf.Looks(cases=50).along_the_way((hf.asarray(y[:, None]), hf.asarray(y)), None)
-    assert np.bincount(hf.to_host(seen)).tolist() == [5] * 10
+@pytest.mark.parametrize("order", ["sorted", "in turn"])
+def test_the_cases_that_are_measured_are_of_every_class_however_data_are_ordered(order):
+    y = np.arange(1000) // 100 if order == "sorted" else np.arange(1000) % 10
+    (_, seen), _ = hf.Looks(cases=200).along_the_way((hf.asarray(y[:, None]), hf.asarray(y)), None)
+    counts = np.bincount(hf.to_host(seen), minlength=10)
+    assert counts.sum() == 200
+    assert 10 <= counts.min() <= counts.max() <= 30
+
+
+def test_a_run_goes_on_with_looks_at_the_same_cases_only(fit, tmp_path):
+    fit(updates=5, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=r"another run, looked_at: all cases there and 3 cases, a"):
+        fit(updates=10, checkpoint=tmp_path, resume=True, looks=hf.Looks(cases=3))
+
+
+def test_a_run_that_goes_further_has_errors_of_the_end_at_its_end_alone(fit, tmp_path):
+    arguments = {"looks": hf.Looks(often=4, cases=3), "checkpoint": tmp_path}
+    first = fit(updates=4, **arguments)
+    more = fit(updates=8, resume=True, **arguments)
+    assert "train_at_end" in first.last
+    assert ["train_at_end" in record for record in more] == [False] * (len(more) - 1) + [True]
+    assert "train_at_end" in fit(hf.SGD(1e30), updates=50, looks=arguments["looks"]).last
+
+
+def test_the_best_parameters_are_those_of_the_part_that_looks_measure(fit, tmp_path):
+    looks = hf.Looks(often=9, cases=3)
+    history = fit(hf.SGD(0.9, momentum=0.9), updates=9, looks=looks, checkpoint=tmp_path)
+    least = min(history.column("train"))
+    kept, _ = unpack(tmp_path / "best.npz")
+    assert kept["value"]["Best"]["train"] == least
 
 
 def test_a_number_of_looks_is_as_good_as_looks(fit):
@@ -106,13 +130,15 @@ def test_the_share_of_looks_is_what_it_is_set_to(share, looking, due):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"often": -1}, "looks must be 0 or more, got -1"),
-        ({"share": -0.5}, "Looks: share must be 0 or more, got -0.5"),
-        ({"share": float("nan")}, "Looks: share must be 0 or more, got nan"),
-        ({"cases": 5, "at_end": 5}, "Looks: at_end must be more than cases, 5, got 5"),
-        ({"at_end": 50}, "Looks: at_end must be more than cases, None, got 50"),
-        ({"cases": 0}, "Looks: cases must be a whole number above 0, got 0"),
-        ({"cases": 2.5}, "Looks: cases must be a whole number above 0, got 2.5"),
+        ({"often": -1}, "looks: often must be 0 or more, got -1"),
+        ({"share": -0.5}, "looks: share must be 0 or more, got -0.5"),
+        ({"share": float("nan")}, "looks: share must be 0 or more, got nan"),
+        ({"cases": 5, "at_end": 5}, "looks: at_end is 5, which must be more than cases, 5"),
+        ({"at_end": 50}, "looks: at_end is 50, which must be more than cases, None"),
+        ({"at": 64}, "looks: at must be a tuple of whole numbers, got 64"),
+        ({"at": (1, 2.5)}, "looks: at must be a tuple of whole numbers, got (1, 2.5)"),
+        ({"cases": 0}, "looks: cases must be a whole number above 0, got 0"),
+        ({"cases": 2.5}, "looks: cases must be a whole number above 0, got 2.5"),
     ],
 )
 def test_looks_that_make_no_sense_are_refused(arguments, said):

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from minihf.experiments.claims import Claim
-from minihf.experiments.experiment import LOOKS
 from minihf.experiments.scales import SCALES, Scale
 from minihf.experiments.tasks import TASKS, Task
-from minihf.train import Looks
 
 __all__ = ["LAPTOP_MINUTES", "Study"]
 
@@ -40,8 +38,6 @@ class Study:
     seconds, cases : float, int, optional
         Of a run at laptop scale: how long, and on how many cases of the training and of the test
         data; without it, all.
-    looks : Looks
-        When runs are looked at, and on how many cases.
     at : mapping of str to str
         By scale, another task: a smaller network, say.
     remark : str
@@ -56,7 +52,6 @@ class Study:
     claims: tuple[Claim, ...]
     seconds: float
     cases: int | None = None
-    looks: Looks = LOOKS
     at: Mapping[str, str] = field(default_factory=dict)
     remark: str = ""
 

@@ -1,8 +1,5 @@
 """Zhang et al. 2017: a residual network on CIFAR-10, three groups of layers as blocks."""
 
-from dataclasses import replace
-
-from minihf.experiments.experiment import LOOKS
 from minihf.experiments.studies.study import Study
 from minihf.experiments.studies.zhang2017 import ADAM, BHF, HF, HOUSE, SOURCE, claims
 
@@ -18,7 +15,6 @@ STUDY = Study(
     methods=(ADAM, *SMALLER, HOUSE),
     claims=claims(ADAM, hf=SMALLER[0], bhf=SMALLER[1]),
     seconds=70,
-    looks=replace(LOOKS, cases=200, at_end=1000, share=0.015),
     remark="Five or six updates are what batches of 1,000 leave on one core, too few to tell "
     "blocks from one block: the paper's setting wants a GPU. Against Adam the order by "
     "updates is the paper's. Adam has the paper's rate, which is not tuned for this "

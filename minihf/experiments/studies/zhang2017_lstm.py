@@ -1,8 +1,5 @@
 """Zhang et al. 2017: three LSTM layers read digits of 7 x 7 pixels, a block for each."""
 
-from dataclasses import replace
-
-from minihf.experiments.experiment import LOOKS
 from minihf.experiments.studies.study import Study
 from minihf.experiments.studies.zhang2017 import (
     ADAM,
@@ -23,7 +20,6 @@ STUDY = Study(
     methods=(ADAM, LARGE_ADAM, HF, BHF, HOUSE),
     claims=claims(ADAM, LARGE_ADAM),
     seconds=40,
-    looks=replace(LOOKS, cases=250),
     remark="Against Adam the order is the paper's, by updates and by seconds. Three blocks are "
     "ahead of one in training error by seconds, though they take three times the products: "
     "a block's are cheaper. By updates nothing is decided. Adam has the paper's rate, "
