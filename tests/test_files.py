@@ -210,7 +210,6 @@ def test_what_cannot_be_a_folder_is_one_line(place, message, tmp_path):
 
 
 @needs_flock
-@needs_flock
 def test_one_who_only_looks_whether_a_folder_is_held_stands_in_nobody_s_way(tmp_path, monkeypatch):
     looking = (tmp_path / files.LOCK).open("w")
     files.fcntl.flock(looking, files.fcntl.LOCK_SH)
@@ -219,6 +218,7 @@ def test_one_who_only_looks_whether_a_folder_is_held_stands_in_nobody_s_way(tmp_
         assert is_held(tmp_path)
 
 
+@needs_flock
 def test_a_folder_is_held_by_one_and_let_go_again(tmp_path):
     with alone_in(tmp_path):
         with (

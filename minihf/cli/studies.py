@@ -87,7 +87,7 @@ def add_results(commands: Any) -> None:
     parser.set_defaults(run=_results)
     parser.add_argument("place", type=Path, metavar="DIR", help="where the results are")
     parser.add_argument(
-        "--out", type=markdown, default=Path("results.md"), metavar="FILE",
+        "--out", type=markdown, default="results.md", metavar="FILE",
         help="the page (default: results.md)",
     )  # fmt: skip
 

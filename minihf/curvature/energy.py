@@ -22,7 +22,7 @@ import numpy as np
 
 from minihf.backend import Array, array_module, asarray, floats
 from minihf.curvature.operator import DENSE_LIMIT, CurvatureOperator
-from minihf.curvature.probes import PROBES, must_be_a_generator, must_be_counts
+from minihf.curvature.probes import PROBES, must_be_a_generator, must_be_counts, squared_norm
 from minihf.partition import Block
 
 __all__ = ["BlockEnergy", "block_energy"]
@@ -145,7 +145,7 @@ def block_energy(
             for v in _probes(block, params.vector, rng):
                 Fv = C.product(v, whole)
                 n_products += 1
-                table[:, b] += floats(*(_energy(Fv[a.index]) for a in blocks))
+                table[:, b] += floats(*(squared_norm(Fv[a.index]) for a in blocks))
                 if not np.isfinite(table[:, b]).all():
                     raise FloatingPointError(
                         f"block_energy: product {n_products} with the matrix is not finite"
@@ -164,11 +164,6 @@ def _probes(block: Block, like: Array, rng: np.random.Generator | None) -> Itera
         v = xp.zeros_like(like)
         v[block.index] = asarray(entries, dtype=like.dtype)
         yield v
-
-
-def _energy(x: Array) -> Array:
-    wide = x.astype(np.float64, copy=False)  # in single precision squares soon are 0, or infinite
-    return array_module(wide).vdot(wide, wide)
 
 
 def _off(tables: np.ndarray) -> np.ndarray:

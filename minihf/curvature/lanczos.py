@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import Array, array_module, floats, gemm, shape_of
-from minihf.curvature.probes import must_be_counts
+from minihf.curvature.probes import must_be_counts, squared_norm
 
 __all__ = ["GaussRule", "gauss_rule", "lanczos"]
 
@@ -134,10 +134,7 @@ def _length_of(v: Array) -> float:
 
 
 def _norm(w: Array) -> Array:
-    """Return |w|, from squares in double precision: in single they soon are 0, or infinite."""
-    wide = w.astype(np.float64, copy=False)
-    xp = array_module(wide)
-    return xp.sqrt(xp.vdot(wide, wide))
+    return array_module(w).sqrt(squared_norm(w))
 
 
 def _orthogonal_to(Q: Array, w: Array) -> Array:

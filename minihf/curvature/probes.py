@@ -15,13 +15,21 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["PROBES", "must_be_a_generator", "must_be_counts"]
+from minihf.backend import Array, array_module
+
+__all__ = ["PROBES", "must_be_a_generator", "must_be_counts", "squared_norm"]
 
 PROBES: Mapping[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "signs": lambda rng, n: 2.0 * rng.integers(2, size=n) - 1,
     "normal": lambda rng, n: rng.standard_normal(n),
 }
 """Random vectors (n,) by name. The signs are also known as Rademacher's."""
+
+
+def squared_norm(x: Array) -> Array:
+    """Return |x|^2 in double precision: squares in single soon are 0, or infinite."""
+    wide = x.astype(np.float64, copy=False)
+    return array_module(wide).vdot(wide, wide)
 
 
 def must_be_a_generator(function: str, rng: Any) -> None:

@@ -96,6 +96,8 @@ def find(name: str, path: str | Path | None = None) -> Place:
         If no set that is a file or a folder has this name.
     FileNotFoundError
         If it is not there, or not all of it: one line that says where was looked, and what to do.
+    RuntimeError
+        If ``$MINIHF_DATA`` names the home of nobody.
 
     Examples
     --------
@@ -127,6 +129,8 @@ def find_whole(name: str) -> Place:
     ------
     FileNotFoundError
         Also where there is only a subset of it.
+    ValueError, RuntimeError
+        As `find` does.
     """
     place = find(name)
     if place.subset:

@@ -49,7 +49,8 @@ class Ahead:
     """That a method has less error than another, where both have spent the same.
 
     They are compared at the largest cost that all of their runs have come to. One that gave up does
-    not count there: to the end it stays where it was. Between two looks at a run nothing is known,
+    not count there: to the end it stays where it was. Errors are of the cases that looks measure,
+    the same for both. Between two looks at a run nothing is known,
     and both are in its method's range. A single seed decides nothing, and no method is ahead whose
     error is not below that at the beginning.
 
@@ -122,6 +123,8 @@ class Ahead:
 @dataclass(frozen=True)
 class GetsBelow:
     """That a method's training error ends below a number: a plateau that others stay on, say.
+
+    It is the error at the end, of all cases that are measured there.
 
     Examples
     --------

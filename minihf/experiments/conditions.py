@@ -1,7 +1,7 @@
 """The conditions that all runs of a race have in common, and the file that keeps them, race.json.
 
 A race that goes on in a folder, with more methods or more seeds or after an interruption, goes on
-under the same conditions or not at all. Called by the race.
+under the same conditions or not at all. Called by the race and the run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import numpy as np
 import minihf
 from minihf.backend import device
 from minihf.data import Dataset
-from minihf.experiments.experiment import Experiment, in_words
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.machine import blas, processor, threads
 from minihf.experiments.methods import Method
 from minihf.files import write_text
 from minihf.train import Looks
+from minihf.train.budget import Budget
 
 __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
@@ -38,7 +39,7 @@ def conditions_of(
     data, looks = experiment.data, looks or experiment.task.looks
     return {
         "task": task_name,
-        "budget": in_words(budget),
+        "budget": Budget.read(budget).name,
         "looked_at": looks.in_words(max(len(data.x_train), len(data.x_test))),
         "data": data.source,
         "data_sha256": _digest(data),

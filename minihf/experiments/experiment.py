@@ -12,13 +12,14 @@ from typing import Any
 
 from minihf.backend import asarray
 from minihf.data import Dataset, first
+from minihf.data.places import GIVEN
 from minihf.experiments.methods import Method
 from minihf.experiments.tasks import Task
 from minihf.layers import Layer
 from minihf.train import History, fit
 from minihf.train.feed import train_of
 
-__all__ = ["Experiment", "in_words"]
+__all__ = ["Experiment"]
 
 FEW = 64
 """Cases of a rehearsal."""
@@ -57,7 +58,7 @@ class Experiment:
     @property
     def facts(self) -> str:
         """The number of parameters, the source of the data and how it was found, one line."""
-        found = f" ({self.data.where})" if self.data.where else ""
+        found = f" ({self.data.where})" if self.data.where not in ("", GIVEN) else ""
         return f"{self.net.init(0).size:,} parameters, {self.data.source}{found}"
 
     def must_suit(self, method: Method) -> None:
@@ -107,15 +108,3 @@ class Experiment:
         )
         if history.ended == "interrupted":
             raise KeyboardInterrupt
-
-
-def in_words(budget: Mapping[str, Any]) -> str:
-    """Return a budget as one reads it.
-
-    Examples
-    --------
-    >>> in_words({"seconds": 25.0})
-    '25 seconds'
-    """
-    ((kind, amount),) = budget.items()
-    return f"{amount:g} {kind}"

@@ -1,6 +1,6 @@
 """Logs of runs, read back: complete, or to be made again, or none at all.
 
-Called by the race.
+Called by whatever goes on with runs or reads them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.conditions import conditions_of, described
-from minihf.experiments.experiment import Experiment, in_words
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
 from minihf.experiments.files import file_name, new_folder
 from minihf.experiments.logs import is_complete, read_log
@@ -141,7 +141,7 @@ def go_on(
     )
     say(f"{task_name}: {experiment.task.summary}")
     say(experiment.facts)
-    planned["conditions"]["budget"] = in_words(planned["budget"])
+    planned["conditions"]["budget"] = Budget.read(planned["budget"]).name
     changes = _changes(place, planned, experiment)
     for change in changes:
         say(f"not bit for bit as it would have been: {change}")
@@ -175,10 +175,11 @@ def _changes(place: Path, planned: Mapping[str, Any], experiment: Experiment) ->
     for name, value in here.items():
         if there.get(name) == value:
             continue
-        difference = f"{name} {there.get(name)!r} there and {value!r} here"
         if name in ("data_sha256", "looked_at", "parameters", "settings"):
+            difference = f"{name} {there.get(name)!r} there and {value!r} here"
             raise ValueError(f"{str(place / RECORD)!r} is of another run: {difference}")
-        changes.append(difference)
+        if name != "data":                                # where the same data lie
+            changes.append(f"{name} {there.get(name)!r}, then {value!r}")
     return changes
 
 

@@ -19,7 +19,7 @@ PRODUCTS = (
 )
 
 ALONG_THE_WAY = (
-    "Train and test error are of all cases measured at the end; along the way it is a part of them."
+    "Train and test error are those at the end, on more cases than along the way."
 )
 
 

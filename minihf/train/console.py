@@ -1,6 +1,6 @@
 """What a run shows and hears while it goes: a progress bar, and the wish that it should end.
 
-Called by `minihf.fit`.
+Called by `minihf.fit`, the command line and `minihf watch`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,13 @@ def progress_bar(
 
     form = "{desc} {percentage:3.0f}%|{bar:6}|{remaining} left{postfix}"
     drawn = -math.inf
-    bar = tqdm(
-        total=1.0, initial=min(begun, 1.0), desc=name, bar_format=form, dynamic_ncols=True
-    )
+    try:
+        bar = tqdm(
+            total=1.0, initial=min(begun, 1.0), desc=name, bar_format=form, dynamic_ncols=True
+        )
+    except OSError:
+        yield lambda spent, text: None
+        return
 
     def draw(spent: float, text: str) -> None:
         nonlocal drawn
@@ -73,18 +77,19 @@ def terminable() -> Iterator[None]:
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C ask the run to end after its update; a second one stops it at once.
 
-    So does SIGTERM where it would stop the run like Ctrl-C (`terminable`). A process that ignores
-    Ctrl-C, as a shell may start those in the background, goes on ignoring it.
+    So does SIGTERM where it would stop the run like Ctrl-C (`terminable`); a handler of the
+    program's own stays. A process that ignores Ctrl-C, as a shell may start those in the
+    background, goes on ignoring it.
     """
     asked = threading.Event()
     if not _is_main_thread():
         yield asked.is_set
         return
-    before = {
-        number: handler
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if callable(handler := signal.getsignal(number))
-    }
+    before = {}
+    if callable(handler := signal.getsignal(signal.SIGINT)):
+        before[signal.SIGINT] = handler
+    if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
+        before[signal.SIGTERM] = signal.default_int_handler
 
     def put_back() -> None:
         for number, handler in before.items():

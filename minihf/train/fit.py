@@ -133,7 +133,7 @@ def fit(
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
         treat the network, `state` is of other blocks or of another network, `looks` is negative or
         `give_up_after` not positive; or if there is a checkpoint and `resume` is False, or it is of
-        another run, or none can be read.
+        another run or of more updates, or none can be read.
     TypeError
         If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
         `state` is another optimizer's; or if `loss` lacks a method that `opt` needs.
@@ -187,6 +187,7 @@ def fit(
         )  # fmt: skip
         saved = Checkpoints(checkpoint, what)
         run.now = saved.begin(run.now, resume)
+        _must_not_be_beyond(budget, run.now)
         _must_go_on(opt, run.now.state, params, fresh)
     batches = Batches(train, batch_size, np.random.default_rng(seed), run.now.place)
 
@@ -233,6 +234,15 @@ def _must_make_sense(give_up_after: int, averaging: float | None) -> None:
         raise ValueError(f"fit: give_up_after must be 1 or more, got {give_up_after}")
     if averaging is not None and not 0 < averaging <= 1:
         raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
+
+
+def _must_not_be_beyond(budget: Budget, now: Progress) -> None:
+    """Refuse fewer updates than there are: the run would say of itself that it had made those."""
+    if budget.kind == "updates" and now.updates > budget.amount:
+        raise ValueError(
+            f"fit: the run is beyond {budget.name}: it has made {now.updates}; give it more, or "
+            "begin another run"
+        )
 
 
 def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:

@@ -168,7 +168,7 @@ def test_other_data_and_other_settings_are_refused_and_another_numpy_is_told(cap
         assert f"'one/run.json' is of another run: {name} 'other' there and " in line
         change(name, there)
     change("numpy", "1.0")
-    difference = f"numpy '1.0' there and {np.__version__!r} here"
+    difference = f"numpy '1.0', then {np.__version__!r}"
     for _ in range(2):
         assert cli.main(going_on) == 0
         said = capsys.readouterr().out

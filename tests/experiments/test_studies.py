@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,9 @@ from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
 
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 LOOKING = 1.03
-"""Looks take 3 % of the training time on top."""
+"""Looks take less than 3 % of the updates' time on top."""
 
 
 QUICK = ("chen2018-deep-sigmoid", "chan_szeto1999-groupings")
@@ -245,3 +247,11 @@ def test_at_paper_scale_the_whole_set_is_wanted(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="minihf data fetch mnist"):
         reproducing.reproduce("zhang2017-lstm", "paper", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_looks_took_less_than_three_hundredths_of_the_time(path):
+    for word, seeds in Result.read(path).runs.items():
+        for seed, history in seeds.items():
+            share = history.last["looking"] / history.last["seconds"]
+            assert share < 0.03, f"{word}, seed {seed}: {share:.3f}"

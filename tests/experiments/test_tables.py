@@ -50,7 +50,7 @@ def test_a_target_of_ones_own_replaces_the_column(made_up):
 
 def test_errors_of_all_cases_are_the_tables_and_those_along_the_way_the_target_s(made_up):
     runs = race(made_up)
-    along = "Train and test error are of all cases measured at the end; along the way it is a part"
+    along = "Train and test error are those at the end, on more cases than along the way."
     assert along not in table(runs)
     for history in runs["adam"].values():
         history.last.update(train_at_end=6.0, test_at_end=7.0)

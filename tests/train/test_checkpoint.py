@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from minihf import ops, optim
 from minihf.train import archive
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.checkpoint import BEST, LATEST, PREVIOUS, Checkpoints, parameters
-from minihf.train.progress import Progress
+from minihf.train.progress import KINDS, Progress
 
 HERE = Path(__file__).parent
 KILLING = HERE / "killing.py"
@@ -545,6 +546,7 @@ def test_another_format_is_refused(kept, fit):
         ({"params": {"params": [1]}}, ""),
         ({"records": None}, "its 'records' is NoneType"),
         ({"report": 5}, "its 'report' is int"),
+        ({"rejected_in_a_row": "x"}, "its 'rejected_in_a_row' is str"),
         ({"more": 1}, "its Progress is of another version: "),
     ],
 )
@@ -559,6 +561,15 @@ def test_a_whole_file_that_is_made_otherwise_is_refused_in_a_line(change, messag
     with pytest.raises(ValueError, match=f"latest.npz' does not fit: {message}") as refusal:
         fit(hf.Adam(), updates=5, checkpoint=kept, resume=True)
     assert "\n" not in str(refusal.value)
+
+
+def test_every_field_but_the_optimizers_state_is_known_by_its_kind():
+    assert KINDS.keys() == {field.name for field in fields(Progress)} - {"state"}
+
+
+def test_a_run_is_not_said_to_have_made_fewer_updates_than_it_has(kept, fit):
+    with pytest.raises(ValueError, match=r"^fit: the run is beyond 1 updates: it has made \d+;"):
+        fit(hf.Adam(), updates=1, checkpoint=kept, resume=True)
 
 
 def test_a_new_run_replaces_no_checkpoint(kept, fit):

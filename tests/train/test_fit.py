@@ -470,6 +470,17 @@ def test_sigterm_is_left_to_the_program(fit, hooked):
     assert seen == [signal.SIG_DFL]
 
 
+def test_a_handler_of_the_program_s_own_stays(fit, hooked):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        opt = hooked(hf.SGD(0.1), lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert fit(opt, updates=2).ended == "2 updates"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM] * 2
+
+
 def test_what_the_process_ignores_ends_no_run(fit, hooked):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -561,6 +572,7 @@ def test_a_bar_that_nobody_reads_any_more_costs_the_bar_only(fit, hooked, monkey
     assert "update 3" not in pipe.getvalue()
     assert history.ended == "4 updates"
     assert history.params.vector.tobytes() == whole.params.vector.tobytes()
+    assert fit(updates=4, progress=True).ended == "4 updates"       # closed from the beginning
 
 
 # Going on, and wrong arguments ----------------------------------------------------------------

@@ -25,7 +25,8 @@ MEDIANS = (
     "both end where the first run does."
 )
 ERRORS = (
-    "Solid: training, dashed: test; a value holds until the next look. A curve that leaves the "
+    "Solid: training, dashed: test, of the cases that looks measure; a value holds until the next "
+    "look. A curve that leaves the "
     f"figure at its top is not finite, or above {BEYOND} times the errors at the beginning."
 )
 POINT = "Point at a figure, or focus it and press the arrow keys, to read its values."

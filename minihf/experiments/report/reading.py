@@ -15,11 +15,11 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from minihf.experiments.experiment import in_words
 from minihf.experiments.logs import AXES, read_log
 from minihf.experiments.portrait import PORTRAIT, Portrait, read_portrait
 from minihf.experiments.run_folder import LOG, RECORD, read_plan
 from minihf.train import History
+from minihf.train.budget import Budget
 
 __all__ = ["Facts", "Found", "Run", "cleaned", "find_runs"]
 
@@ -55,7 +55,7 @@ class Facts:
     @property
     def spends(self) -> str:
         """The budget in words."""
-        return in_words(self.budget)
+        return Budget.read(self.budget).name
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Axes that fit what is drawn: their scales, their ends, and few plain numbers along them.
 
-Called by drawing.
+Called by whatever draws.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _problems(run: Run) -> str:
     last = run.history.last
     counts = (("rejected", "rejected updates"), ("rose", "updates in which the objective rose"))
     found = [f"{last[name]} {what}" for name, what in counts if last.get(name)]
-    found += [f"went on with another {change}" for change in run.facts.went_on or ()]
+    found += [f"went on under other conditions: {change}" for change in run.facts.went_on or ()]
     problem = shorten(str(last.get("problem") or ""), LONGEST, placeholder=" ...")
     return "; ".join([*found, *([problem] if problem else [])])
 

@@ -210,9 +210,9 @@ def test_a_network_without_curvature_is_said_and_not_drawn(runs):
 
 
 def test_a_run_that_went_on_under_other_conditions_says_so(runs):
-    change(runs, "race/adam-0", went_on=["numpy '2.0.0' there and '2.4.6' here"])
+    change(runs, "race/adam-0", went_on=["numpy '2.0.0', then '2.4.6'"])
     words = page_of(runs).words["td"]
-    assert "went on with another numpy '2.0.0' there and '2.4.6' here" in words
+    assert "went on under other conditions: numpy '2.0.0', then '2.4.6'" in words
 
 
 def test_errors_that_are_no_numbers_and_problems_are_shown(runs):
@@ -282,8 +282,17 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(kept_runs, tmp_path, 
 
 
 def test_a_place_that_takes_no_files_is_said_before_any_work(kept_runs):
-    with pytest.raises(OSError, match=r"cannot write into '/proc': .*take another place \(--out\)"):
+    with pytest.raises(ValueError, match=r"cannot write .*/proc/report\.html': no writable folder"):
         report(kept_runs, Path("/proc/report.html"))
+
+
+def test_a_page_that_is_a_link_is_written_where_it_leads(kept_runs, tmp_path):
+    page, link = tmp_path / "elsewhere.html", tmp_path / "report.html"
+    page.touch()
+    link.symlink_to(page)
+    report(kept_runs, link)
+    assert link.is_symlink()
+    assert page.read_text().startswith("<!doctype html>")
 
 
 def test_figures_of_the_same_name_have_files_of_their_own(runs, tmp_path):
