@@ -17,7 +17,8 @@ from minihf.experiments.logs import AXES
 from minihf.experiments.results import Result
 from minihf.experiments.scales import SCALES
 from minihf.experiments.studies import STUDIES, Study
-from minihf.experiments.tables import markdown, table
+from minihf.experiments.summary import target_of
+from minihf.experiments.tables import costs, markdown, table
 from minihf.experiments.variants import first_order, variant
 from minihf.files import folder, write_text
 
@@ -143,8 +144,15 @@ def _section(name: str, result: Result, figure: str) -> Iterator[str]:
     yield ""
     yield f"![{study.title}: errors over updates, seconds, products and data passes]({figure})"
     yield ""
-    yield table(result.runs, first_order=first_order(task.methods, result.runs))
+    baselines = first_order(task.methods, result.runs)
+    target = target_of(result.runs, baselines)
+    yield table(result.runs, target, baselines)
     yield ""
+    if target is not None:
+        yield f"What it took to come to a training error of {target:.6g}, where looks measure it:"
+        yield ""
+        yield markdown(costs(result.runs, target))
+        yield ""
     yield markdown([["claim", "answer", "numbers"], *_answers(study, result)])
     if study.remark:
         yield ""

@@ -57,7 +57,8 @@ def run(
 
     Without `out` it is ``runs/TASK-METHOD-SEED``, or, where a run has left that, numbered,
     ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. With `cases` only the first so
-    many are kept, of training and test data. `options` are keywords of `minihf.fit`.
+    many are kept, of training and test data. `options` are keywords of `minihf.fit`, but for
+    `looks`, which the task has.
 
     Returns
     -------

@@ -22,11 +22,11 @@ __all__ = [
     "Runs",
     "Spread",
     "around",
+    "cost_to",
     "curve",
     "ends",
     "final",
     "final_error",
-    "seconds_to",
     "short",
     "target_of",
 ]
@@ -109,13 +109,13 @@ def ends(history: History) -> tuple[float, float]:
     return _number(history.records[0]["train"]), _number(history.last["train"])
 
 
-def seconds_to(runs: Mapping[int, History], target: float) -> Spread:
-    """Return the seconds until a training error of at most `target` was first measured.
+def cost_to(runs: Mapping[int, History], target: float, cost: str = "seconds") -> Spread:
+    """Return what was spent until a training error of at most `target` was first measured.
 
     Infinite for a run in which it never was.
     """
     return Spread.of(
-        next((r["seconds"] for r in history if _number(r["train"]) <= target), None)
+        next((r[cost] for r in history if _number(r["train"]) <= target), None)
         for history in runs.values()
     )
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, ends, final, final_error, seconds_to, short, target_of
+from minihf.experiments.summary import Runs, cost_to, ends, final, final_error, short, target_of
 from minihf.train import History
 
-__all__ = ["markdown", "notes", "rows", "table"]
+__all__ = ["costs", "markdown", "notes", "rows", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
 PRODUCTS = (
@@ -47,8 +47,17 @@ def rows(runs: Runs, target: float | None) -> list[list[str]]:
     found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
         row = [name, *(final_error(seeds, part).words() for part in ("train", "test"))]
-        row += [] if target is None else [seconds_to(seeds, target).words("–")]
+        row += [] if target is None else [cost_to(seeds, target).words("–")]
         found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+    return found
+
+
+def costs(runs: Runs, target: float) -> list[list[str]]:
+    """Return the cells of a table of what each method spent until it had come to the target."""
+    found = [["until then", *SPENT.values(), "seconds"]]
+    for name, seeds in runs.items():
+        spent = (cost_to(seeds, target, cost).words("–") for cost in (*SPENT, "seconds"))
+        found.append([name, *spent])
     return found
 
 

@@ -84,6 +84,7 @@ def test_the_page_has_every_study_its_claims_and_its_figure(quick, tmp_path):
         assert f"## {STUDIES[name].title}" in text
         assert f"page/{name}.png" in text
         assert must_be_drawable(tmp_path / "page" / f"{name}.png").exists()
+        assert text.count("What it took to come to a training error of") == len(results)
         for claim in STUDIES[name].claims:
             assert f"| {claim.words(labels)}" in text
             assert claim.answer(result.runs).numbers in text

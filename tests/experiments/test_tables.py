@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from minihf.experiments.tables import markdown, table
+from minihf.experiments.tables import costs, markdown, table
 
 
 def rows_of(text):
@@ -41,6 +41,15 @@ def test_a_row_has_the_medians_and_ranges_of_a_method(made_up):
             "data passes": "18", "seconds": "9",
         },
     }  # fmt: skip
+
+
+def test_what_a_target_took_is_counted_in_every_currency(made_up):
+    rows = rows_of(markdown(costs(race(made_up), 4.5)))
+    assert rows["minihf"] == {
+        "until then": "minihf", "updates": "6 (3 to 9)", "products": "200 (100 to 300)",
+        "data passes": "4 (2 to 6)", "seconds": "2 (1 to 3)",
+    }  # fmt: skip
+    assert rows["adam"]["updates"] == "1,890 (1,800 to –)"
 
 
 def test_a_target_of_ones_own_replaces_the_column(made_up):
