@@ -46,7 +46,7 @@ is an order, not a number.
 
 Along the way runs are looked at on a part of the cases, the same for all, so that looking takes
 less than 3 % of the time; figures, claims of who is ahead and "seconds to" go by these. An error
-rate of one half is known to 3.5 % by 200 cases and to 2.2 % by 500, which no range over seeds has
+rate of one half is known to 4 % by 150 cases and to 2.2 % by 500, which no range over seeds has
 in it. The errors in tables are those at the end, of all cases or more of them. Both are medians
 over the seeds, with the smallest and largest in bands and parentheses. Training errors are solid,
 test errors dashed.

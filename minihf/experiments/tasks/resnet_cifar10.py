@@ -35,7 +35,7 @@ TASKS = {
                 "BHF (zhang2017)", papers.zhang2017(RESNET_BLOCKS, lam=0.1, max_iters=30), 2048
             ),
         },
-        looks=replace(LOOKS, cases=200, at_end=1000),
+        looks=replace(LOOKS, cases=150, at_end=1000),
         whole="cifar10",
     )
 }
