@@ -111,8 +111,10 @@ def test_what_blocks_drop(run):
 HF, BHF, LAYERS = "zhang2017:blocks=network", "zhang2017", "zhang2017:blocks=layer"
 NETWORKS = {"autoencoder": "", "lstm": "", "cnn": ":batch=1000"}
 SAID = [
-    *((f"zhang2017-{name}", Ahead(BHF + batch, "adam", "updates", error), "yes")
-      for name, batch in NETWORKS.items() for error in ("train", "test")),
+    *((f"zhang2017-{name}", Ahead(BHF, "adam", "updates", error), "yes")
+      for name in ("autoencoder", "lstm") for error in ("train", "test")),
+    ("zhang2017-cnn", Ahead(f"{BHF}:batch=1000", "adam", "updates", "train"), "undecided"),
+    ("zhang2017-cnn", Ahead(f"{BHF}:batch=1000", "adam", "updates", "test"), "yes"),
     *((f"zhang2017-{name}", Ahead("minihf", "adam", "seconds"), "yes") for name in NETWORKS),
     ("zhang2017-autoencoder", Ahead("adam", "minihf", "seconds", "test"), "yes"),
     ("zhang2017-autoencoder", Ahead(BHF, HF, "updates"), "yes"),
