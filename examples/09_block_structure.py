@@ -40,41 +40,41 @@ def quality(full, kept, g, lam):
 
 
 def measured(at):
-    """Return energy dropped and qualities (lam, 2) of each partition, and of as many by chance."""
-    full, found = at.curvature().to_dense(), {}
+    """Give rows of each partition and of as many blocks by chance: energy dropped, qualities."""
+    full = at.curvature().to_dense()
     for name, partition in partitions(at.params).items():
         for by, blocks in (name, partition), ("chance", arbitrary(at.params, len(partition))):
             kept = cut(full, blocks)
             qualities = np.array([quality(full, kept, at.g, lam) for lam in LAMS])
-            found[by, len(blocks)] = 1 - np.sum(kept**2) / np.sum(full**2), qualities
-    return found
+            yield by, len(blocks), np.sum((full - kept) ** 2) / np.sum(full**2), qualities
 
 
-def draw(figure, energy, found):
-    """Draw the energies between blocks, and the quality of the step against the blocks' number."""
-    left, right = figure.subplots(1, 2)
-    image = left.imshow(np.log10(energy.table / energy.table.sum()), cmap="Blues", vmin=-4)
-    figure.colorbar(image, label="log10 of the share")
-    left.set_xticks(range(len(energy.names)), energy.names)
-    left.set(title="energy between weights and biases", yticks=[])
-    left.grid(False)
-    for i, lam in enumerate(LAMS):
-        for chance, style, label in (False, ".-", f"lam {lam:g}"), (True, ":", None):
-            rows = [(count, qualities[i, 1]) for (by, count), (_, qualities) in found.items()
-                    if (by == "chance") == chance]
-            right.semilogx(*zip(*rows, strict=True), f"C{i}{style}", label=label)
-    right.set(title="share of Newton's fall (dotted: by chance)", xlabel="blocks", ylim=(0, 1.05))
-    right.legend()
+def draw(figure, energy, rows):
+    """Draw energies, and angles and qualities against the number of blocks; dotted: by chance."""
+    (table, dropped), (angle, share) = figure.subplots(2, 2)
+    figure.colorbar(table.imshow(np.log10(energy.table / energy.table.sum()), "Blues", zorder=2))
+    table.set_xticks(range(len(energy.names)), energy.names)
+    table.set(title="share of the energy, log10", yticks=[])
+    for some, style in (rows[::2], ".-"), (rows[1::2], ":"):
+        _, counts, energies, qualities = (np.array(it) for it in zip(*some, strict=True))
+        dropped.semilogx(counts, energies, f"C7{style}")
+        for i in range(len(LAMS)):
+            angle.semilogx(counts, qualities[:, i, 0], f"C{i}{style}")
+            share.semilogx(counts, qualities[:, i, 1], f"C{i}{style}")
+    dropped.set(title="energy off the blocks", ylim=(0, 1.05))
+    angle.set(title="degrees to Newton's step", xlabel="blocks")
+    share.set(title="share of Newton's fall", xlabel="blocks", ylim=(0, 1.05))
+    share.legend([f"lam {lam:g}" for lam in LAMS])
 
 
 if __name__ == "__main__":
     OUT = sys.argv[1] if len(sys.argv) > 1 else "09_block_structure.png"
-    at, figure = trained((64, 12, 12, 10)), Figure(figsize=(9.6, 4), layout="constrained")
-    found, some = measured(at), hf.block_energy(at.curvature("layer"), np.random.default_rng(0))
+    at, figure = trained((64, 12, 12, 10)), Figure(figsize=(9.6, 7), layout="constrained")
+    rows, some = [*measured(at)], hf.block_energy(at.curvature("layer"), np.random.default_rng(0))
     print(f"energy off the layers' blocks: {some.off_diagonal:.1%} +- {some.standard_error:.1%}")
-    print("blocks                  dropped   degrees to Newton's step, lam", *LAMS)
-    for (by, count), (dropped, qualities) in found.items():
-        print(f"{by:16} {count:6} {dropped:8.1%}  ", *(f"{a:5.1f}" for a in qualities[:, 0]))
-    draw(figure, hf.block_energy(at.curvature("param")), found)
+    print("blocks, energy off them, degrees to Newton's step and share of its fall for lam", *LAMS)
+    for by, count, dropped, qualities in rows:
+        print(f"{by:14} {count:4} {dropped:6.1%}  ", *(f"{a:6.1f} {s:.2f}" for a, s in qualities))
+    draw(figure, hf.block_energy(at.curvature("param")), rows)
     figure.savefig(OUT, dpi=120)
     print(f"figure: {OUT}")

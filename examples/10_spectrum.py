@@ -42,18 +42,20 @@ def spectra(at):
 def draw(figure, found):
     """Draw how many eigenvalues lie above a value, block by block, and the densities of G and H."""
     counts, densities = figure.subplots(1, 2)
-    values = np.logspace(-6, 1, 300)
+    values = np.logspace(-4, 1, 300)
     for i, (name, (top, _, spectrum)) in enumerate(found.items()):
         if name.startswith("layer"):
             counts.loglog(values, spectrum.above(values), f"C{i}", label=name)
             counts.loglog(np.sort(top)[::-1], 0.5 + np.arange(LARGEST), f"C{i}.", markersize=4)
     counts.set(title="eigenvalues above (lines: estimate, dots: exact)", xlabel="value",
-               ylim=(0.4, None))
+               ylim=(0.2, None))
     counts.legend()
     of_G, of_H = found["G"][2], found["H"][2]
-    t = np.linspace(1.1 * of_H.lowest, 1.1 * max(of_G.highest, of_H.highest), 500)
+    low, high = min(of_G.lowest, of_H.lowest), max(of_G.highest, of_H.highest)
+    width = (high - low) / 100
+    t = np.linspace(low - 5 * width, high + 5 * width, 500)
     for name, spectrum, style in (("H", of_H, "C3"), ("G", of_G, "C0")):
-        densities.semilogy(t, spectrum.density(t, width=t[5] - t[0]), style, label=name)
+        densities.semilogy(t, spectrum.density(t, width), style, label=name)
     densities.set(title="densities of Hessian and Gauss-Newton", xlabel="eigenvalue",
                   ylim=(1e-4, 1e2))
     densities.legend()

@@ -38,7 +38,7 @@ def followed(at, lam, updates=40):
 
 
 def draw(figure, at, found, runs):
-    """Draw what a sweep found, its steps over the objective, and lam of the runs."""
+    """Draw what a sweep found, its steps from one side, and lam of the runs."""
     (lengths, ratios), (plane, lams) = figure.subplots(2, 2)
     steps, promised, came, angles = found
     lengths.loglog(LAMS, np.linalg.norm(steps, axis=1))
@@ -56,7 +56,7 @@ def draw(figure, at, found, runs):
 
 
 def draw_path(plane, at, steps):
-    """Draw the steps over the objective, in the plane of the longest one and -g."""
+    """Draw the steps' shadows on the plane of the longest one and -g, and the objective there."""
     Q, R = np.linalg.qr(np.stack([steps[0], -at.g], axis=1))
     Q *= np.sign(np.diag(R))                            # (n, 2), an orthonormal basis of the plane
     path = steps @ Q
@@ -64,7 +64,7 @@ def draw_path(plane, at, steps):
     surface = [[at.objective(Q @ (i, j)) for i in a] for j in b]
     plane.contour(a, b, np.log(surface), levels=20, linewidths=0.7, cmap="Greys_r")
     plane.plot(*path.T, "C0.-")
-    plane.set(title="the step from Newton (right) to -g", xlabel="along the longest step")
+    plane.set(title="shadows of the steps, from Newton (right) to -g", xlabel="along the longest")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A small classifier of the UCI digits, some updates into its training: what 09 to 12 look at."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -19,10 +20,15 @@ class Trained:
     x: Any
     y: Any
 
-    def __post_init__(self):
-        lin = hf.linearize(self.net, self.params, self.x)
-        object.__setattr__(self, "lin", lin)
-        object.__setattr__(self, "g", lin.vjp(self.loss.grad(lin.output, self.y)))
+    @cached_property
+    def lin(self):
+        """The network, linearized here."""
+        return hf.linearize(self.net, self.params, self.x)
+
+    @cached_property
+    def g(self):
+        """The gradient."""
+        return self.lin.vjp(self.loss.grad(self.lin.output, self.y))
 
     def curvature(self, partition=None, kind=hf.GGN):
         """Return the Gauss-Newton matrix, or another kind, with these blocks."""

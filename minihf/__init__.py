@@ -5,7 +5,7 @@ conjugate gradients on its blocks, and the optimizers that classical papers made
 The modules build on each other in this order, and so do the chapters of the book:
 
     backend -> params -> recording, op -> tape, ops -> layers, losses -> curvature -> solvers
-            -> optim -> data -> train -> experiments -> cli
+            -> optim -> files -> data -> train -> experiments -> cli
 """
 
 from minihf import data, ops, optim
@@ -44,7 +44,7 @@ from minihf.partition import Partition
 from minihf.recording import tap
 from minihf.solvers import CGResult, Reason, RelativeProgress, RelativeResidual, cg, cholesky
 from minihf.tape import Linearization, linearize
-from minihf.train import History, fit
+from minihf.train import History, Looks, fit
 
 __all__ = [
     "GGN",
@@ -70,6 +70,7 @@ __all__ = [
     "LastStep",
     "Layer",
     "Linearization",
+    "Looks",
     "MaskingNoise",
     "MaxPool2d",
     "Params",

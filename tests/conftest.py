@@ -5,6 +5,7 @@ checks look at few cases.
 """
 
 import math
+import signal
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -26,6 +27,14 @@ def pytest_report_header(config):
     fault = hf.backend._cupy_fault()
     end = ", cupy" if fault is None else f"; no GPU code is run: {fault}"
     return f"arrays: numpy, strict (a stand-in for a device){end}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """Hear Ctrl-C, which a shell lets what it starts in the background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(

@@ -100,7 +100,7 @@ def test_help_names_every_option_with_its_default(words, capsys):
 def test_a_figure_that_cannot_be_written_is_one_line_and_exit_code_one(
     tmp_path, capsys, monkeypatch
 ):
-    from minihf.experiments import files
+    from minihf import files
 
     def full(*args):
         raise OSError("No space left on device")

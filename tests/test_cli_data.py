@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_the_list_says_what_is_only_a_part(mnist, capsys):
     (mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     _, lines, _ = run(capsys, "list")
     assert lines[4].endswith("($MINIHF_DATA), but lacks t10k-labels-idx1-ubyte")
-    assert lines[5].strip() == "only the subset mnist-5k is here; minihf data fetch mnist"
+    assert lines[5].strip().startswith("of mnist only a subset is here, mnist-5k in the package; ")
 
 
 def test_the_path_is_printed_and_data_takes_it(mnist, capsys):
@@ -80,14 +81,29 @@ def test_the_path_is_printed_and_data_takes_it(mnist, capsys):
 def test_data_takes_a_name(mnist, capsys, tmp_path):
     words = ["run", "deep-sigmoid", "--data", "mnist", "--method", "sgd", "--updates", "1"]
     assert cli.main([*words, "--quiet", "--out", str(tmp_path / "runs")]) == 0
-    assert "MNIST (LeCun, Cortes and Burges): all 20 training and 10" in capsys.readouterr().out
+    (facts,) = [line for line in capsys.readouterr().out.splitlines() if "parameters" in line]
+    assert "MNIST (LeCun, Cortes and Burges): all 20 training and 10" in facts
+    assert facts.endswith(" ($MINIHF_DATA)")
+
+
+def test_data_takes_what_lies_here_under_a_name_by_its_path(mnist, capsys, tmp_path, monkeypatch):
+    here = tmp_path / "here" / "mnist"
+    shutil.copytree(mnist, here)
+    (here / "t10k-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(bytes([0, 0, 8, 1, 0, 0, 0, 10]) + bytes(10))
+    )
+    monkeypatch.chdir(here.parent)
+    words = ["run", "deep-sigmoid", "--method", "sgd", "--updates", "1", "--quiet", "--data"]
+    for data, expected in [("mnist", "MNIST (LeCun"), ("./mnist", "mnist: subset, 20 of 60,000")]:
+        assert cli.main([*words, data]) == 0
+        assert expected in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("cifar10", "minihf: cifar10 is not here: looked for '"),
-        ("mnist", "minihf: of mnist only the subset mnist-5k is here, at '"),
+        ("mnist", "minihf: of mnist only a subset is here, mnist-5k in the package; "),
         ("curves", "minihf: no set 'curves' lies anywhere"),
     ],
 )

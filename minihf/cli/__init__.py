@@ -11,6 +11,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import minihf
@@ -18,12 +19,14 @@ from minihf.cli.bench import add_bench
 from minihf.cli.check import add_check
 from minihf.cli.data import add_data
 from minihf.cli.demo import add_demo
+from minihf.cli.printing import leave_it, print_any_letter
 from minihf.cli.race import add_race
 from minihf.cli.report import add_report
 from minihf.cli.run import add_run
 from minihf.cli.studies import add_reproduce, add_results
 from minihf.cli.watch import add_watch
 from minihf.memory import keep_freed_memory
+from minihf.train.console import terminable
 
 __all__ = ["main"]
 
@@ -34,10 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(words)
     arguments.command = shlex.join(["minihf", *words])
     keep_freed_memory()
+    print_any_letter()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), terminable():
             warnings.showwarning = _warn
-            return arguments.run(arguments)
+            code = arguments.run(arguments)
+            print(end="", flush=True)
+            return code
+    except BrokenPipeError:                                  # nobody reads it any more
+        leave_it()
+        return 1
     except KeyboardInterrupt:
         problem = "interrupted"
     except (OSError, RuntimeError, ValueError) as error:
@@ -50,7 +59,9 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     """Show a warning as one line, above the progress bars."""
     from tqdm import tqdm
 
-    tqdm.write(f"minihf: {message}", file=sys.stderr)
+    if sys.stderr is not None:
+        with suppress(OSError):
+            tqdm.write(f"minihf: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

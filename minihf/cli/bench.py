@@ -69,7 +69,7 @@ def _bench(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
         return _again(arguments, settings)
     from minihf.experiments.bench import growth_page
     from minihf.experiments.bench import page as products_page
-    from minihf.experiments.files import write_text
+    from minihf.files import write_text
     from minihf.parallel import use_workers
 
     use_workers(arguments.workers)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from minihf.data.places import Place
 from minihf.cli.names import dataset, dataset_names
 
 __all__ = ["add_data"]
@@ -57,8 +55,8 @@ def add_data(commands: Any) -> None:
     action = actions.add_parser(
         "verify",
         help="compare the files of a set, or of all that are here, with their checksums",
-        description="Say of each file of a set, wherever it is found, whether it is fine, damaged "
-        "or missing; without a name, of all sets that are here.",
+        description="Say of each file of a set, wherever it is found, whether it is fine, damaged, "
+        "missing or unreadable; without a name, of all sets that are here.",
     )
     action.set_defaults(run=_verify)
     _add_name(action, nargs="?")
@@ -74,14 +72,14 @@ def _add_name(parser: argparse.ArgumentParser, **options: Any) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from minihf.data.places import EMBEDDED, found
+    from minihf.data.places import EMBEDDED
     from minihf.data.sources import SOURCES
 
     for name in dataset_names():
         if name in EMBEDDED:
             lines = ["in the package"]
         elif name in SOURCES:
-            lines = list(_whereabouts(name, found(SOURCES[name])))
+            lines = list(_whereabouts(name))
         else:
             lines = ["drawn from a seed"]
         for word, line in zip([name, *[""] * len(lines)], lines, strict=False):
@@ -89,15 +87,17 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _whereabouts(name: str, places: Iterable[tuple[Place, list[str]]]) -> Iterator[str]:
+def _whereabouts(name: str) -> Iterator[str]:
+    from minihf.data.places import SUBSETS, found, only_a_subset
+    from minihf.data.sources import SOURCES
+
     whole = False
-    for place, missing in places:
+    for place, missing in found(SOURCES[name]):
         lacks = f", but lacks {', '.join(missing)}" if missing else ""
         yield f"{place.path} ({place.where}){lacks}"
         whole |= not missing
     if not whole:
-        subset = "only the subset mnist-5k is here" if name == "mnist" else "not here"
-        yield f"{subset}; minihf data fetch {name}"
+        yield only_a_subset(name) if name in SUBSETS else f"not here; minihf data fetch {name}"
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
@@ -114,15 +114,9 @@ def _fetch(arguments: argparse.Namespace) -> int:
 
 
 def _path(arguments: argparse.Namespace) -> int:
-    from minihf.data import find
+    from minihf.data.places import find_whole
 
-    place = find(arguments.name)
-    if place.subset:
-        raise ValueError(
-            f"of {arguments.name} only the subset mnist-5k is here, at {str(place.path)!r}; "
-            f"`minihf data fetch {arguments.name}` fetches all of it"
-        )
-    print(place.path)
+    print(find_whole(arguments.name).path)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import minihf
@@ -36,7 +35,7 @@ def add_demo(commands: Any) -> None:
     )  # fmt: skip
     add_methods(parser, list(METHODS))
     parser.add_argument(
-        "--out", type=figure, default=Path("minihf-demo.png"), metavar="FILE",
+        "--out", type=figure, default="minihf-demo.png", metavar="FILE",
         help="the figure: .png, .pdf or .svg (default: minihf-demo.png)",
     )  # fmt: skip
     add_seed(parser)

@@ -8,6 +8,7 @@ from typing import Any
 
 import minihf
 from minihf import backend
+from minihf.cli.printing import add_json, print_record, teller
 from minihf.cli.training import (
     add_methods,
     add_quiet_and_backend,
@@ -50,6 +51,7 @@ def add_race(commands: Any) -> None:
         "--out", type=folder, metavar="DIR",
         help="the folder, made if it is not there (default: runs/race-TASK)",
     )  # fmt: skip
+    add_json(parser)
     add_quiet_and_backend(parser)
 
 
@@ -59,21 +61,22 @@ def _race(arguments: argparse.Namespace) -> int:
     from minihf.experiments.tasks import TASKS
     from minihf.experiments.variants import first_order
 
-    print(f"minihf {minihf.__version__} on {backend.device()}")
+    say = teller(arguments)
+    say(f"minihf {minihf.__version__} on {backend.device()}")
     out = arguments.out or Path("runs") / f"race-{arguments.task}"
     budget, how_much = how_much_of(arguments)
     try:
         runs = race(
             arguments.task, arguments.methods, arguments.seeds, budget, out,
             target=arguments.target, command=arguments.command, progress=not arguments.quiet,
-            say=print, **how_much,
+            on_record=print_record if arguments.json else None, say=say, **how_much,
         )  # fmt: skip
     except KeyboardInterrupt:
         raise RuntimeError(
             f"interrupted; what there is, is in {str(out)!r}: the same command goes on"
         ) from None
-    print()
-    print(table(runs, arguments.target, first_order(TASKS[arguments.task].methods, runs)))
-    print()
-    print(f"runs, table.md, race.png and race.svg: {out.resolve()}")
+    say()
+    say(table(runs, arguments.target, first_order(TASKS[arguments.task].methods, runs)))
+    say()
+    say(f"runs, table.md, race.png and race.svg: {out.resolve()}")
     return 0

@@ -46,7 +46,7 @@ def _report(arguments: argparse.Namespace) -> int:
     png = None if arguments.no_png else arguments.png or out.with_name(f"{out.stem}-figures")
     figures = report(arguments.folder, out, png)
     print(f"page: {out.resolve()}")
-    if png is not None:
+    if figures and png is not None:
         print(f"{figures} figures: {png.resolve()}")
     if arguments.open:
         webbrowser.open(out.resolve().as_uri())

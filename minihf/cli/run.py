@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from functools import partial
 from typing import Any
 
 import minihf
 from minihf import backend
 from minihf.cli.names import known_methods, method
+from minihf.cli.printing import add_json, print_record, teller
 from minihf.cli.training import (
     add_quiet_and_backend,
     add_seed,
@@ -31,9 +30,9 @@ def add_run(commands: Any) -> None:
         description="Train one of the papers' networks by one method for some seconds; print a "
         "table, and leave a folder: run.json, what was run, under which conditions; log.jsonl, a "
         "record for each look, as soon as it is made; checkpoints; and figure.png. No other run is "
-        "ever replaced. Ctrl-C ends the run after the update at hand. Then, or when it was killed, "
-        "--resume goes on: minihf run --out DIR --resume, which needs no more than the folder, or "
-        "the same command again with --resume.",
+        "ever replaced. Ctrl-C, or SIGTERM, ends the run after the update at hand. Then, or when "
+        "it was killed, --resume goes on: minihf run --out DIR --resume, which needs no more than "
+        "the folder, or the same command again with --resume.",
         epilog=tasks_and_methods(),
     )
     parser.set_defaults(run=lambda arguments: _run(parser, arguments))
@@ -52,10 +51,7 @@ def add_run(commands: Any) -> None:
         help="go on with the run in --out, or, without it, with the last one of this task, method "
         "and seed; with another --seconds or --updates it goes that far",
     )  # fmt: skip
-    parser.add_argument(
-        "--json", action="store_true",
-        help="print the records, a line of JSON each, and all else to the standard error",
-    )
+    add_json(parser)
     add_seed(parser)
     add_quiet_and_backend(parser)
     parser.set_defaults(method=None, seed=None)     # so that one sees what was given
@@ -68,14 +64,13 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from minihf.experiments.tables import table
     from minihf.experiments.tasks import TASKS
     from minihf.experiments.variants import first_order
-    from minihf.train.log import as_line
 
     if arguments.task is None and not (arguments.resume and arguments.out):
         parser.error("the following arguments are required: TASK")
-    say = partial(print, file=sys.stderr if arguments.json else sys.stdout)
+    say = teller(arguments)
     options: dict[str, Any] = {"say": say, "progress": not arguments.quiet}
     if arguments.json:
-        options["on_record"] = lambda record: print(as_line(record), end="", flush=True)
+        options["on_record"] = print_record
     word, seed = arguments.method or "minihf", arguments.seed or 0
 
     say(f"minihf {minihf.__version__} on {backend.device()}")

@@ -9,7 +9,7 @@ from typing import Any
 import minihf
 from minihf import backend
 from minihf.cli.names import scale, scale_summaries, study, study_titles
-from minihf.cli.words import add_backend, folder, markdown, natural, several
+from minihf.cli.words import add_backend, folder, images, markdown, natural, several
 
 __all__ = ["add_reproduce", "add_results"]
 
@@ -41,7 +41,7 @@ def add_reproduce(commands: Any) -> None:
         help="other seeds than the scale's",
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, metavar="FILE",
+        "--data", type=images, metavar="FILE",
         help="data for the studies whose task takes some, as minihf run takes them",
     )  # fmt: skip
     parser.add_argument(
@@ -87,7 +87,7 @@ def add_results(commands: Any) -> None:
     parser.set_defaults(run=_results)
     parser.add_argument("place", type=Path, metavar="DIR", help="where the results are")
     parser.add_argument(
-        "--out", type=markdown, default=Path("results.md"), metavar="FILE",
+        "--out", type=markdown, default="results.md", metavar="FILE",
         help="the page (default: results.md)",
     )  # fmt: skip
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from minihf.cli.names import known_methods, method, scale, scale_summaries, task, task_summaries
-from minihf.cli.words import add_backend, natural, positive, several
+from minihf.cli.words import add_backend, images, natural, positive, several
 
 __all__ = [
     "add_methods",
@@ -50,7 +49,7 @@ def add_task(parser: argparse.ArgumentParser, optional: bool = False) -> None:
         help=", ".join(task_summaries()),
     )  # fmt: skip
     parser.add_argument(
-        "--data", type=Path, metavar="PATH",
+        "--data", type=images, metavar="PATH",
         help="mnist, fashion-mnist or cifar10, where `minihf data` finds it; a folder with IDX "
         "files; an archive or a folder of batches of CIFAR-10; or an npz file with x_train, "
         "y_train, x_test, y_test: uint8 images (N, C, H, W) or (N, H, W), integer labels (N,)",

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from minihf import backend
+from minihf import backend, files
 
 __all__ = [
     "add_backend",
     "figure",
     "folder",
+    "images",
     "markdown",
     "natural",
     "page",
@@ -85,8 +86,6 @@ def figure(text: str) -> Path:
 @refusing
 def folder(text: str) -> Path:
     """Read a folder that can be written into: there, or to be made."""
-    from minihf.experiments import files
-
     with files.folder(Path(text)):
         return Path(text)
 
@@ -94,18 +93,14 @@ def folder(text: str) -> Path:
 @refusing
 def page(text: str) -> Path:
     """Read where a page can be written."""
-    from minihf.experiments import files
+    return files.writable(text)
 
-    path = Path(text)
-    if path.is_dir():
-        raise ValueError(f"cannot write {text!r}: it is a folder")
-    try:
-        files.must_be_writable(path.parent)
-    except OSError:
-        raise ValueError(
-            f"cannot write {text!r}: no writable folder {str(path.parent)!r}"
-        ) from None
-    return path
+
+def images(text: str) -> Path:
+    """Read the name of a set, or a path of images: ``./mnist`` is a path."""
+    from minihf.data.places import name_or_path
+
+    return name_or_path(text)
 
 
 @refusing

@@ -22,6 +22,7 @@ import numpy as np
 
 from minihf.backend import Array, array_module, asarray, floats
 from minihf.curvature.operator import DENSE_LIMIT, CurvatureOperator
+from minihf.curvature.probes import PROBES, must_be_a_generator, must_be_counts, squared_norm
 from minihf.partition import Block
 
 __all__ = ["BlockEnergy", "block_energy"]
@@ -58,7 +59,7 @@ class BlockEnergy:
     def off_diagonal(self) -> float:
         """The share of the energy that lies off the diagonal blocks, from 0 to 1."""
         total = self.table.sum()
-        return float(1 - np.trace(self.table) / total) if total else 0.0
+        return float(_off(self.table) / total) if total else 0.0
 
     @property
     def standard_error(self) -> float:
@@ -73,8 +74,7 @@ class BlockEnergy:
             return math.nan
         if not totals.any():
             return 0.0
-        off = totals - np.trace(self.tables, axis1=1, axis2=2)
-        missed = off - self.off_diagonal * totals
+        missed = _off(self.tables) - self.off_diagonal * totals
         return float(np.sqrt((missed**2).sum() / (m * (m - 1))) / totals.mean())
 
 
@@ -104,7 +104,10 @@ def block_energy(
     Raises
     ------
     ValueError
-        If there are more parameters than `limit`, or `probes` is not a whole number from 1.
+        If C is no curvature with a partition, there are more parameters than `limit`, `rng` is no
+        generator, or `probes` is not a whole number from 1.
+    FloatingPointError
+        If a product with C is not finite.
 
     Examples
     --------
@@ -120,8 +123,14 @@ def block_energy(
     >>> abs(some.off_diagonal - exact.off_diagonal) < 3 * some.standard_error
     True
     """
-    if isinstance(probes, bool) or not isinstance(probes, int) or probes < 1:
-        raise ValueError(f"block_energy: probes is {probes!r}, expected 1 or more")
+    must_be_counts("block_energy", probes=probes)
+    if rng is not None:
+        must_be_a_generator("block_energy", rng)
+    if not isinstance(C, CurvatureOperator):
+        raise ValueError(
+            f"block_energy: C is a {type(C).__name__}, expected curvature with a partition, as "
+            'hf.GGN(lin, loss, y, "layer")'
+        )
     params, blocks = C.lin.params, list(C.partition.values())
     if rng is None and params.size > limit:
         raise ValueError(
@@ -136,7 +145,11 @@ def block_energy(
             for v in _probes(block, params.vector, rng):
                 Fv = C.product(v, whole)
                 n_products += 1
-                table[:, b] += floats(*(_energy(Fv[a.index]) for a in blocks))
+                table[:, b] += floats(*(squared_norm(Fv[a.index]) for a in blocks))
+                if not np.isfinite(table[:, b]).all():
+                    raise FloatingPointError(
+                        f"block_energy: product {n_products} with the matrix is not finite"
+                    )
     return BlockEnergy(C.partition.names, tables, n_products, exact=rng is None)
 
 
@@ -146,12 +159,13 @@ def _probes(block: Block, like: Array, rng: np.random.Generator | None) -> Itera
     if rng is None:
         inside = (np.eye(1, block.size, j)[0] for j in range(block.size))
     else:
-        inside = (2.0 * rng.integers(2, size=block.size) - 1 for _ in range(1))
+        inside = (PROBES["signs"](rng, block.size) for _ in range(1))
     for entries in inside:
         v = xp.zeros_like(like)
         v[block.index] = asarray(entries, dtype=like.dtype)
         yield v
 
 
-def _energy(x: Array) -> Array:
-    return array_module(x).vdot(x, x)
+def _off(tables: np.ndarray) -> np.ndarray:
+    """Return the sums (...) of what is off the diagonals of tables (..., B, B)."""
+    return np.where(np.eye(tables.shape[-1], dtype=bool), 0, tables).sum(axis=(-2, -1))

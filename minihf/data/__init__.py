@@ -73,8 +73,8 @@ def load(name: str, *, path: str | Path | None = None, seed: int | None = None) 
     name : str
         One of `names`.
     path : path, optional
-        For ``mnist``, ``fashion-mnist`` and ``cifar10``: where it is, as `read_images` takes it,
-        instead of where `find` finds it.
+        For ``mnist``, ``fashion-mnist`` and ``cifar10``: where it is, a path of any kind that
+        `read_images` reads and never a name, instead of where `find` finds it.
     seed : int, optional
         Which draw of a generated set (``curves``, ``temporal-order``), 0 or more; 0 if not given.
         The others are fixed and take none.

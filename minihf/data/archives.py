@@ -4,7 +4,7 @@ So it does not matter where an archive's paths and links would lead: a file is g
 very name that was asked for, and a link of that name is refused. What pads, describes and
 surrounds the files is passed over.
 
-Called by `minihf.data.cifar` and `minihf.data.fetch`.
+Called by `minihf.data.cifar` and `minihf.data.routes`.
 """
 
 from __future__ import annotations

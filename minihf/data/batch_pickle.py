@@ -13,6 +13,7 @@ Called by `minihf.data.cifar`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pickletools import genops
 from typing import Any
@@ -61,16 +62,22 @@ def read(content: bytes | bytearray) -> Any:
     Traceback (most recent call last):
     ValueError: it names '__builtin__ print', which no batch of CIFAR-10 does
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)      # of escapes in a hostile name
+        try:
+            return _result(content)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise ValueError("it is a pickle that makes no sense") from None
+
+
+def _result(content: bytes | bytearray) -> Any:
     machine = _Machine()
-    try:
-        for done, (instruction, argument, _) in enumerate(genops(content)):
-            if done == MOST:
-                raise ValueError(f"it has more than {MOST:,} instructions")
-            if instruction.name == "STOP":
-                return machine.stack.pop()
-            machine.do(instruction.name, argument)
-    except (AttributeError, IndexError, KeyError, TypeError):
-        raise ValueError("it is a pickle that makes no sense") from None
+    for done, (instruction, argument, _) in enumerate(genops(content)):
+        if done == MOST:
+            raise ValueError(f"it has more than {MOST:,} instructions")
+        if instruction.name == "STOP":
+            return machine.stack.pop()
+        machine.do(instruction.name, argument)
     raise ValueError("it is a pickle without an end")
 
 

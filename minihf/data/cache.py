@@ -1,8 +1,8 @@
 """Arrays that take a while to make, kept in the user's cache folder.
 
 A cache is a convenience and never an error: a file that cannot be read is made again, and one that
-cannot be written is not written. A file appears whole or not at all (it is written aside, then
-moved into place), and the zip format's checksum tells a damaged one.
+cannot be written is not written. A file appears whole or not at all (`minihf.files`), and the zip
+format's checksum tells a damaged one.
 
 Called by the generators of this package.
 """
@@ -13,10 +13,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
+
+from minihf.files import sweep, whole
 
 __all__ = ["cached", "folder"]
 
@@ -74,6 +75,6 @@ def _write(file: str, array: NDArray[np.uint8]) -> None:
     with suppress(OSError, RuntimeError):            # a full or read-only disk; no home
         target = folder() / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".", dir=target.parent) as aside:
-            np.savez(os.path.join(aside, file), array=array)
-            os.replace(os.path.join(aside, file), target)
+        sweep(target.parent, target.stem)            # another that writes it loses a copy at most
+        with whole(target) as part:
+            np.savez(part, array=array)

@@ -1,20 +1,21 @@
 """Whether the files of a set are what they should be.
 
-Called by `minihf.data.places`, `minihf.data.fetch` and ``minihf data verify``.
+Called by `minihf.data.images`, by fetching and by ``minihf data verify``.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import zlib
 from enum import Enum
 from pathlib import Path
 
-from minihf.data.idx import packed_or_not
-from minihf.data.sources import File, Form, Source
+from minihf.data.places import form_of
+from minihf.data.sources import File, Source
 from minihf.data.streams import CHUNK, opened
 
-__all__ = ["State", "checksum", "form_of", "is_whole", "located", "state", "states"]
+__all__ = ["State", "checksum", "is_whole", "state", "states"]
 
 
 class State(Enum):
@@ -23,6 +24,7 @@ class State(Enum):
     FINE = "fine"
     DAMAGED = "damaged"
     MISSING = "missing"
+    UNREADABLE = "unreadable"
 
 
 def checksum(path: Path, file: File) -> str:
@@ -47,23 +49,10 @@ def state(path: Path | None, file: File) -> State:
         return State.MISSING
     try:
         return State.FINE if checksum(path, file) == file.checksum else State.DAMAGED
-    except (OSError, EOFError, ValueError, zlib.error):
+    except (gzip.BadGzipFile, EOFError, ValueError, zlib.error):
         return State.DAMAGED
-
-
-def located(form: Form, path: Path) -> dict[File, Path | None]:
-    """Return where the files of a form are, `path` being their folder, or the only one of them."""
-    if path.is_dir():
-        return {file: packed_or_not(path / file.name) for file in form.files}
-    (first, *others) = form.files
-    return {first: path} if path.name == first.name and path.exists() and not others else {}
-
-
-def form_of(source: Source, path: Path) -> dict[File, Path | None]:
-    """Return the files of the form that `path` has, most of it at least; none if it has nothing."""
-    forms = [located(form, path) for form in source.forms]
-    most = max(forms, key=lambda files: sum(found is not None for found in files.values()))
-    return most if any(most.values()) else {}
+    except OSError:                                   # rights, or a disk that fails
+        return State.UNREADABLE
 
 
 def states(source: Source, path: Path) -> dict[File, State]:

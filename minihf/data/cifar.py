@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from minihf.data import batch_pickle
 from minihf.data.archives import members
-from minihf.data.streams import exactly, in_one_line, opened
+from minihf.data.streams import in_one_line, opened, packed_or_not, rest
 
 __all__ = ["BATCHES", "binary_batch", "python_batch", "read_cifar_archive", "read_cifar_folder"]
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
+
+MOST = 2**26
+"""Bytes that are taken from a batch that was packed: twice one of theirs."""
 
 Bytes = bytes | bytearray
 Images = tuple[NDArray[np.uint8], NDArray[Any]]
@@ -120,18 +123,19 @@ def read_cifar_archive(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def read_cifar_folder(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the batches in a folder; as `read_cifar_archive`."""
+    """Read the batches in a folder, each packed by gzip or not; as `read_cifar_archive`."""
     for folder, batches in BATCHES.items():
-        if any((path / name).exists() for name in batches):
-            contents = {name: _content(path / name) for name in batches if (path / name).exists()}
+        there = {name: at for name in batches if (at := packed_or_not(path / name))}
+        if there:
+            contents = {name: _content(at) for name, at in there.items()}
             with in_one_line(path, "folder of CIFAR-10"):
                 return _arrays(folder, contents)
     raise ValueError(f"{str(path)!r} has no batches of CIFAR-10")
 
 
 def _content(path: Path) -> bytearray:
-    with in_one_line(path, "batch of CIFAR-10"), opened(path, unpack=False) as stream:
-        return exactly(stream, path.stat().st_size)
+    with in_one_line(path, "batch of CIFAR-10"), opened(path, most=MOST) as stream:
+        return rest(stream)
 
 
 def _arrays(folder: str, batches: Mapping[str, Bytes]) -> dict[str, NDArray[Any]]:

@@ -37,6 +37,9 @@ class Dataset:
         Height and width, of product D; of a sequence, T and D.
     subset : bool
         Whether it is a part of a larger set, whose results it must not be taken for.
+    where : str
+        How it was found, as `minihf.data.Place` has it: ``"the user's cache"``, ``"the package"``;
+        empty if it was made.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Dataset:
     source: str
     image_shape: tuple[int, int]
     subset: bool = False
+    where: str = ""
 
     def autoencoding(self) -> Dataset:
         """Return the same images as their own targets, without a copy.
@@ -69,7 +73,9 @@ class Dataset:
 
 
 def first(data: Dataset, cases: int) -> Dataset:
-    """Return the first so many cases of the training and of the test data; `source` says so.
+    """Return the first so many cases of the training and of the test data.
+
+    `source` says so and, where there were more, `subset`.
 
     Examples
     --------
@@ -84,6 +90,7 @@ def first(data: Dataset, cases: int) -> Dataset:
         y_train=None if data.y_train is None else data.y_train[:cases],
         x_test=data.x_test[:cases],
         y_test=None if data.y_test is None else data.y_test[:cases],
+        subset=data.subset or cases < max(len(data.x_train), len(data.x_test)),
         source=f"{data.source}; the first {cases:,} of each of them",
     )
     return kept.autoencoding() if data.y_train is data.x_train else kept
@@ -97,12 +104,13 @@ def from_grey_levels(
     source: str,
     image_shape: tuple[int, int],
     subset: bool = False,
+    where: str = "",
 ) -> Dataset:
     """Make a `Dataset` of images in whole grey levels.
 
     Parameters
     ----------
-    name, source, image_shape, subset
+    name, source, image_shape, subset, where
         As in `Dataset`.
     levels : mapping of str to array
         ``x_train`` and ``x_test``, uint8 (N, D) or (N, C, H, W), and, if there are labels,
@@ -133,6 +141,7 @@ def from_grey_levels(
         source=source,
         image_shape=image_shape,
         subset=subset,
+        where=where,
     )
 
 

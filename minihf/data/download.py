@@ -1,14 +1,10 @@
 """A file over HTTP, which goes on where an earlier try was cut off.
 
-Called by `minihf.data.fetch`.
+Called by `minihf.data.routes`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -20,10 +16,7 @@ from tqdm import tqdm
 
 from minihf.data.streams import CHUNK
 
-if sys.platform != "win32":
-    import fcntl
-
-__all__ = ["CannotWrite", "alone", "download"]
+__all__ = ["CannotWrite", "download"]
 
 TIMEOUT = 20.0
 """Seconds without a byte after which a server counts as gone."""
@@ -118,29 +111,6 @@ def _appended(part: Path) -> BinaryIO:
         return part.open("ab")
     except OSError as error:
         raise CannotWrite(f"cannot write {str(part)!r}: {error.strerror}") from None
-
-
-@contextmanager
-def alone(part: Path) -> Iterator[None]:
-    """Hold a file for this process alone; at the end it goes if nothing is in it.
-
-    On Windows, which has no ``flock``, nothing is held.
-    """
-    with ExitStack() as stack:
-        if sys.platform != "win32":
-            file = stack.enter_context(_appended(part))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                held = os.path.samestat(part.stat(), os.fstat(file.fileno()))
-            except (BlockingIOError, FileNotFoundError):
-                held = False                            # by another, or no more under its name
-            if not held:
-                raise CannotWrite(f"another process writes {str(part)!r}; wait for it")
-        try:
-            yield
-        finally:
-            if part.exists() and not part.stat().st_size:
-                part.unlink()
 
 
 def _in_words(error: Exception) -> str:

@@ -54,6 +54,7 @@ def digits() -> Dataset:
         source="Optical Recognition of Handwritten Digits (UCI; Alpaydin and Kaynak): "
         "all 1,797 images of optdigits.tes, first 1,437 train, last 360 test; CC BY 4.0",
         image_shape=(8, 8),
+        where="the package",
     )
 
 
@@ -84,6 +85,7 @@ def mnist_5k() -> Dataset:
         "and the first 1,000 of 10,000 test images; CC BY-SA 3.0",
         image_shape=(28, 28),
         subset=True,
+        where="the package",
     )
 
 

@@ -24,6 +24,7 @@ def dataset_of(
     name: str,
     classes: int | None,
     source: Source | None = None,
+    where: str = "given",
 ) -> Dataset:
     """Make a `Dataset` of grey levels and labels.
 
@@ -38,6 +39,8 @@ def dataset_of(
         As in `minihf.data.read_images`.
     source : Source, optional
         The set that these are, if that is known.
+    where : str
+        How it was found.
 
     Raises
     ------
@@ -65,12 +68,14 @@ def dataset_of(
     _check_labels(path, arrays, classes)
     line, subset = _source_line(path, arrays, name, source)
     return from_grey_levels(
-        name, arrays, white=255, source=line, image_shape=(train[1], train[2]), subset=subset
-    )
+        name, arrays, white=255, source=line, image_shape=(train[1], train[2]), subset=subset,
+        where=where,
+    )  # fmt: skip
 
 
 def _check_labels(path: Path, arrays: Mapping[str, NDArray[Any]], classes: int | None) -> None:
-    highest = int(arrays["y_train"].max()) if classes is None else classes - 1
+    there = min(int(arrays["y_train"].max()), np.iinfo(np.int64).max)
+    highest = there if classes is None else classes - 1
     for part in ("y_train", "y_test"):
         for label in (int(arrays[part].min()), int(arrays[part].max())):
             if not 0 <= label <= highest:

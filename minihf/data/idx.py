@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minihf.data.streams import exactly, in_one_line, opened
+from minihf.data.streams import exactly, in_one_line, opened, packed_or_not
 
-__all__ = ["FILES", "packed_or_not", "read_idx", "read_idx_folder"]
+__all__ = ["FILES", "read_idx", "read_idx_folder"]
 
 FILES = {
     "x_train": "train-images-idx3-ubyte",
@@ -88,9 +88,3 @@ def read_idx_folder(folder: Path) -> dict[str, NDArray[np.uint8]]:
             raise ValueError(f"{str(folder)!r} has no {name}, and no {name}.gz")
         arrays[key] = read_idx(path, axes=3 if key.startswith("x") else 1)
     return arrays
-
-
-def packed_or_not(path: Path) -> Path | None:
-    """Return the path of a file, or of that with ``.gz``; None if there is neither."""
-    packed = path.with_name(f"{path.name}.gz")
-    return next((found for found in (path, packed) if found.exists()), None)

@@ -17,10 +17,11 @@ from minihf.data.checksums import State, is_whole, states
 from minihf.data.cifar import BATCHES, read_cifar_archive, read_cifar_folder
 from minihf.data.dataset import Dataset
 from minihf.data.given import dataset_of
-from minihf.data.idx import FILES, packed_or_not, read_idx_folder
+from minihf.data.idx import FILES, read_idx_folder
 from minihf.data.npz import read_npz_arrays
-from minihf.data.places import GIVEN, find
+from minihf.data.places import GIVEN, Place, find, find_whole, name_or_path, only_a_subset
 from minihf.data.sources import SOURCES, Source
+from minihf.data.streams import in_one_line, opened, packed_or_not
 
 __all__ = ["load_known", "read_images"]
 
@@ -38,8 +39,9 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     path : path
         A folder with the four IDX files of a set, each with ``.gz`` or without; the binary or the
         Python archive of CIFAR-10, or the folder it was unpacked into; or an npz file, as
-        `minihf.data.read_npz` has it. Where nothing lies at this path, and it is the name of a set
-        that may be fetched, such as ``mnist``, that set.
+        `minihf.data.read_npz` has it. Or the bare name of a set that may be fetched, such as
+        ``mnist``: the set, from where `minihf.data.find` finds it, even if something lies here
+        under that name, which is ``./mnist`` or, as a `Path`, ``Path("mnist").absolute()``.
     name : str
         What to call the set, if it is none that is known by its checksums.
     classes : int, optional
@@ -59,16 +61,14 @@ def read_images(path: str | Path, name: str, classes: int | None = None) -> Data
     FileNotFoundError
         If it is the name of a set that is not here, or only a subset of it.
     """
-    path = Path(path)
-    if str(path) in SOURCES and not path.exists():
-        place = find(str(path))
-        if place.subset:
-            raise FileNotFoundError(
-                f"of {path} only a subset is here, which the package embeds; "
-                f"`minihf data fetch {path}` fetches all of it"
-            )
-        return _known(SOURCES[str(path)], place.path)
-    return _given(path, name, classes)
+    path = name_or_path(path)
+    if str(path) not in SOURCES:
+        return _given(path, name, classes)
+    try:
+        return _known(SOURCES[str(path)], find_whole(str(path)))
+    except FileNotFoundError as error:
+        here = f"; what lies here under that name is './{path}'" if path.exists() else ""
+        raise FileNotFoundError(f"{error}{here}") from None
 
 
 def load_known(name: str, path: str | Path | None = None) -> Dataset:
@@ -84,7 +84,7 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     FileNotFoundError
         If it is not here.
     ValueError
-        If it is damaged.
+        If it is damaged, or what is at the path is another set or of another shape.
 
     Warns
     -----
@@ -93,17 +93,13 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     """
     place = find(name, path)
     if place.subset:
-        subset = embedded.mnist_5k()
-        warnings.warn(
-            f"{name}: only a subset is here, {subset.source}; `minihf data fetch {name}` fetches "
-            "all of it",
-            stacklevel=3,
-        )
-        return subset
+        warnings.warn(only_a_subset(name), stacklevel=3)
+        return embedded.mnist_5k()
     if place.where == GIVEN:
         images = _given(place.path, name, classes=10)
+        _must_be(name, images, place.path)
     else:
-        images = _known(SOURCES[name], place.path)
+        images = _known(SOURCES[name], place)
     if images.x_train.shape[1] > 1:
         return images
     rows = (len(images.x_train), -1), (len(images.x_test), -1)
@@ -112,15 +108,29 @@ def load_known(name: str, path: str | Path | None = None) -> Dataset:
     )
 
 
-def _known(source: Source, path: Path) -> Dataset:
+def _must_be(name: str, images: Dataset, path: Path) -> None:
+    """Refuse images that are known to be another set, or cannot be of this one."""
+    if images.name != name:
+        raise ValueError(f"{str(path)!r} is {images.name}; expected {name}")
+    expected, shape = SOURCES[name].shape, images.x_train.shape[1:]
+    if shape != expected:
+        raise ValueError(
+            f"{str(path)!r} has images of {shape} channels, rows and columns; expected {expected}, "
+            f"as {name} has"
+        )
+
+
+def _known(source: Source, place: Place) -> Dataset:
     """Read a set from its own place, where it must be that set to the last bit."""
-    damaged = [file.name for file, it in states(source, path).items() if it is not State.FINE]
+    path = place.path
+    found = states(source, path)
+    damaged = [file.name for file, it in found.items() if it in (State.DAMAGED, State.MISSING)]
     if damaged:
         raise ValueError(
             f"{source.name} is damaged: {', '.join(damaged)} in {str(path)!r} has not the checksum "
             f"that it should have; `minihf data fetch {source.name}` fetches it anew"
         )
-    return dataset_of(path, _arrays(path), source.name, 10, source)
+    return dataset_of(path, _arrays(path), source.name, 10, source, place.where)
 
 
 def _given(path: Path, name: str, classes: int | None) -> Dataset:
@@ -131,7 +141,9 @@ def _given(path: Path, name: str, classes: int | None) -> Dataset:
 
 
 def _inside(path: Path) -> Path:
-    """Return the archive or the batches that a folder has in it, if it is their folder's folder."""
+    """Return the archive or the batches that a folder has in it, unless it has IDX files."""
+    if _has_idx(path):
+        return path
     inner = [path / form.path for source in SOURCES.values() for form in source.forms if form.path]
     return next((place for place in inner if place.exists()), path)
 
@@ -139,9 +151,9 @@ def _inside(path: Path) -> Path:
 def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Return the four arrays of whatever is there."""
     if path.is_dir():
-        if any(packed_or_not(path / name) for name in FILES.values()):
+        if _has_idx(path):
             return read_idx_folder(path)
-        if any((path / name).exists() for names in BATCHES.values() for name in names):
+        if any(packed_or_not(path / name) for names in BATCHES.values() for name in names):
             return read_cifar_folder(path)
         raise ValueError(f"{str(path)!r} is a folder without images; {EXPECTED}")
     begins = _beginning(path)
@@ -152,11 +164,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     raise ValueError(f"{str(path)!r} is not a file of images that is known here; {EXPECTED}")
 
 
+def _has_idx(path: Path) -> bool:
+    return any(packed_or_not(path / name) for name in FILES.values())
+
+
 def _beginning(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no file")
-        with path.open("rb") as file:
-            return file.read(512)
-    except OSError as error:
-        raise ValueError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
+    with in_one_line(path, "file of images"), opened(path, unpack=False) as stream:
+        return stream.read(512)

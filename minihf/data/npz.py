@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minihf.data.dataset import Dataset
 from minihf.data.given import dataset_of
-from minihf.data.streams import Bounded, exactly, in_one_line
+from minihf.data.streams import Bounded, exactly, in_one_line, must_be_file
 
 __all__ = ["read_npz", "read_npz_arrays"]
 
@@ -70,6 +70,7 @@ def read_npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If it is no npz file, or has not all of them.
     """
     with in_one_line(path, "npz file of images"):
+        must_be_file(path)
         try:
             with path.open("rb") as stream:
                 if not is_zipfile(stream):

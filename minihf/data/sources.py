@@ -20,7 +20,7 @@ class File:
     Attributes
     ----------
     name : str
-        Without the ``.gz`` that an IDX file may have.
+        Without the ``.gz`` that an IDX file or a batch may have.
     checksum : str
         ``"sha256:..."`` or ``"md5:..."``: of an IDX file's bytes unpacked, of an archive as it is.
     size : int

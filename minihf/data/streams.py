@@ -16,7 +16,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-__all__ = ["CHUNK", "LARGEST", "Bounded", "Stream", "exactly", "in_one_line", "is_packed", "opened"]
+__all__ = [
+    "CHUNK",
+    "LARGEST",
+    "Bounded",
+    "Stream",
+    "exactly",
+    "in_one_line",
+    "is_packed",
+    "must_be_file",
+    "opened",
+    "packed_or_not",
+    "rest",
+]
 
 LARGEST = 2**30
 """Bytes that are taken from a file that was packed: five times CIFAR-10."""
@@ -32,11 +44,14 @@ class Stream(Protocol):
 
 
 class Bounded:
-    """A stream that gives up where it goes on and on, at `LARGEST` or at the size of its file."""
+    """A stream that gives up where it goes on and on.
 
-    def __init__(self, stream: Stream, path: Path) -> None:
+    That is at `LARGEST`, or `most` if that is given, or at the size of its file if that is more.
+    """
+
+    def __init__(self, stream: Stream, path: Path, most: int | None = None) -> None:
         self.stream = stream
-        self.most = self.left = max(LARGEST, path.stat().st_size)
+        self.most = self.left = max(most or LARGEST, path.stat().st_size)
 
     def read(self, n: int = CHUNK, /) -> bytes:
         """Return up to n bytes, and none at the end."""
@@ -48,22 +63,33 @@ class Bounded:
 
 
 @contextmanager
-def opened(path: Path, *, unpack: bool = True) -> Iterator[Stream]:
+def opened(path: Path, *, unpack: bool = True, most: int | None = None) -> Iterator[Stream]:
     """Open a file; one that is packed by gzip is read unpacked, unless told not to.
 
     Raises
     ------
     OSError
-        If it is none that can be read: pipes and devices are not, for they may wait forever.
+        If it is none that can be read.
     """
-    if path.exists() and not path.is_file():
-        raise OSError("it is no file")
+    must_be_file(path)
     with path.open("rb") as file:
         if unpack and is_packed(file):
             with gzip.open(file) as unpacked:
-                yield Bounded(unpacked, path)
+                yield Bounded(unpacked, path, most)
         else:
-            yield Bounded(file, path)
+            yield Bounded(file, path, most)
+
+
+def must_be_file(path: Path) -> None:
+    """Raise an OSError at a pipe or a device: one who reads it may wait forever."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+
+
+def packed_or_not(path: Path) -> Path | None:
+    """Return the path of a file, or of that with ``.gz``; None if there is neither."""
+    packed = path.with_name(f"{path.name}.gz")
+    return next((found for found in (path, packed) if found.exists()), None)
 
 
 def is_packed(file: BinaryIO) -> bool:
@@ -97,6 +123,14 @@ def exactly(stream: Stream, n: int) -> bytearray:
         piece = stream.read(min(CHUNK, n - len(content)))
         if not piece:
             raise ValueError(f"it ends after {len(content):,} of {n:,} bytes")
+        content += piece
+    return content
+
+
+def rest(stream: Stream) -> bytearray:
+    """Read to the end."""
+    content = bytearray()
+    while piece := stream.read(CHUNK):
         content += piece
     return content
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from minihf.experiments.summary import Runs, Spread, around, final, short
+from minihf.experiments.summary import Runs, Spread, around, final_error, short
 from minihf.train import History
 
 __all__ = ["Ahead", "Answer", "Claim", "GetsBelow", "NeverRises", "Verdict"]
@@ -49,7 +49,8 @@ class Ahead:
     """That a method has less error than another, where both have spent the same.
 
     They are compared at the largest cost that all of their runs have come to. One that gave up does
-    not count there: to the end it stays where it was. Between two looks at a run nothing is known,
+    not count there: to the end it stays where it was. Errors are of the cases that looks measure,
+    the same for both. Between two looks at a run nothing is known,
     and both are in its method's range. A single seed decides nothing, and no method is ahead whose
     error is not below that at the beginning.
 
@@ -123,6 +124,8 @@ class Ahead:
 class GetsBelow:
     """That a method's training error ends below a number: a plateau that others stay on, say.
 
+    It is the error at the end, of all cases that are measured there.
+
     Examples
     --------
     >>> import minihf as hf
@@ -141,7 +144,7 @@ class GetsBelow:
 
     def answer(self, runs: Runs) -> Answer:
         """Look at the ends of the runs."""
-        end = final(runs[self.method], "train")
+        end = final_error(runs[self.method], "train")
         verdicts = {end.low < self.error, end.high < self.error}
         verdict = Verdict.UNDECIDED if len(verdicts) > 1 else _of(verdicts.pop())
         return Answer(verdict, f"{end.words()} at the end")

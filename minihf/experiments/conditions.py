@@ -1,13 +1,14 @@
 """The conditions that all runs of a race have in common, and the file that keeps them, race.json.
 
 A race that goes on in a folder, with more methods or more seeds or after an interruption, goes on
-under the same conditions or not at all. Called by the race.
+under the same conditions or not at all. Called by the race and the run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,26 +19,36 @@ import numpy as np
 import minihf
 from minihf.backend import device
 from minihf.data import Dataset
-from minihf.experiments.experiment import Experiment, in_words
-from minihf.experiments.files import write_text
-from minihf.experiments.machine import blas, threads
+from minihf.experiments.experiment import Experiment
+from minihf.experiments.machine import blas, processor, threads
 from minihf.experiments.methods import Method
+from minihf.files import write_text
+from minihf.train import Looks
+from minihf.train.budget import Budget
 
 __all__ = ["conditions_of", "described", "joined", "keep", "read_race"]
 
 
 def conditions_of(
-    experiment: Experiment, task_name: str, budget: Mapping[str, Any]
+    experiment: Experiment, task_name: str, budget: Mapping[str, Any], looks: Looks | None = None
 ) -> dict[str, str]:
-    """Return what must be the same for all runs: the task, and what their numbers depend on."""
+    """Return what must be the same for all runs: the task, and what their numbers depend on.
+
+    `looks` are others than the task's.
+    """
+    data, looks = experiment.data, looks or experiment.task.looks
     return {
         "task": task_name,
-        "budget": in_words(budget),
-        "data": experiment.data.source,
-        "data_sha256": _digest(experiment.data),
+        "budget": Budget.read(budget).name,
+        "looked_at": looks.in_words(max(len(data.x_train), len(data.x_test))),
+        "data": data.source,
+        "data_sha256": _digest(data),
         "parameters": str(experiment.net.init(0).size),
         "minihf": minihf.__version__,
         "numpy": np.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "backend": device().backend,
         "blas": blas(),
         "threads": threads(),

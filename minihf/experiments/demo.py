@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.race import LOOKS
 from minihf.experiments.summary import Runs
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
@@ -41,7 +40,7 @@ def demo(
     for method in (variant(TASK.methods, word) for word in methods):
         history = experiment.train(
             method, {"seconds": seconds}, seed,
-            looks=LOOKS, progress=progress, name=f"{method.label:16}",
+            progress=progress, name=f"{method.label:16}",
         )  # fmt: skip
         runs[method.label] = {seed: history}
         if history.ended == "interrupted":

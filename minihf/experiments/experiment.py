@@ -12,13 +12,14 @@ from typing import Any
 
 from minihf.backend import asarray
 from minihf.data import Dataset, first
+from minihf.data.places import GIVEN
 from minihf.experiments.methods import Method
 from minihf.experiments.tasks import Task
 from minihf.layers import Layer
 from minihf.train import History, fit
 from minihf.train.feed import train_of
 
-__all__ = ["Experiment", "in_words"]
+__all__ = ["Experiment"]
 
 FEW = 64
 """Cases of a rehearsal."""
@@ -56,8 +57,9 @@ class Experiment:
 
     @property
     def facts(self) -> str:
-        """The number of parameters and the source of the data, one line."""
-        return f"{self.net.init(0).size:,} parameters, {self.data.source}"
+        """The number of parameters, the source of the data and how it was found, one line."""
+        found = f" ({self.data.where})" if self.data.where not in ("", GIVEN) else ""
+        return f"{self.net.init(0).size:,} parameters, {self.data.source}{found}"
 
     def must_suit(self, method: Method) -> None:
         """Refuse a method that cannot treat the network, as `minihf.fit` would.
@@ -84,7 +86,7 @@ class Experiment:
         return fit(
             self.net, self.task.loss, method.opt, self.data, seed=seed, metric=self.task.metric,
             batch_size=None if size is None else min(size, N), averaging=method.averaging,
-            **{"name": method.label, **options}, **budget,
+            **{"name": method.label, "looks": self.task.looks, **options}, **budget,
         )  # fmt: skip
 
     def rehearse(self, method: Method) -> None:
@@ -106,15 +108,3 @@ class Experiment:
         )
         if history.ended == "interrupted":
             raise KeyboardInterrupt
-
-
-def in_words(budget: Mapping[str, Any]) -> str:
-    """Return a budget as one reads it.
-
-    Examples
-    --------
-    >>> in_words({"seconds": 25.0})
-    '25 seconds'
-    """
-    ((kind, amount),) = budget.items()
-    return f"{amount:g} {kind}"

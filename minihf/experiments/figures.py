@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.files import must_be_writable, whole
 from minihf.experiments.summary import Runs, curve, final
+from minihf.files import whole, writable
 from minihf.train import History
 
 __all__ = ["draw_race", "must_be_drawable", "write_figure"]
@@ -36,15 +36,7 @@ def must_be_drawable(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in FORMATS:
         raise ValueError(f"{str(path)!r} is no figure: its name must end in {', '.join(FORMATS)}")
-    if path.is_dir():
-        raise ValueError(f"cannot write {str(path)!r}: it is a folder")
-    try:
-        must_be_writable(path.parent)
-    except OSError:
-        raise ValueError(
-            f"cannot write {str(path)!r}: no writable folder {str(path.parent)!r}"
-        ) from None
-    return path
+    return writable(path)
 
 
 def draw_race(

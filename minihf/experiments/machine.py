@@ -67,7 +67,7 @@ def processor() -> str:
     with suppress(OSError):
         models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
         name = models[0] if models else name
-    return f"{name} ({platform.machine()}), {cores()} cores"
+    return f"{name} ({platform.machine()}), {cores()} core{'s' * (cores() > 1)}"
 
 
 def thread_settings(n: int) -> dict[str, str]:

@@ -27,7 +27,7 @@ from minihf.curvature import GGN
 from minihf.curvature.spectrum import spectral_density
 from minihf.data import Dataset
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.files import whole
+from minihf.files import whole
 from minihf.losses import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from minihf.optim.batches import chunks, rows
 from minihf.params import Params
@@ -57,7 +57,7 @@ UNREADABLE = (
 """What comes of a file that is torn, or of another kind."""
 
 IMAGES = 10
-CASES = 250
+CASES = 100
 """Training cases of which the spectra are, the first ones."""
 
 STEPS, PROBES, POINTS = 30, 2, 200
@@ -79,7 +79,7 @@ def portrait_of(
         From `Experiment.train`, with parameters; one that was read from a file has none.
     density : callable, optional
         `lanczos_density`, or another; without it there are no spectra. The blocks are those that
-        the task has for ``zhang2017``, on the first 250 training cases.
+        the task has for ``zhang2017``, on the first 100 training cases.
 
     Raises
     ------

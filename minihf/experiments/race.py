@@ -18,24 +18,21 @@ from typing import Any
 from minihf.experiments.conditions import conditions_of, described, joined, keep
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import alone_in, file_name, folder, write_text
+from minihf.experiments.files import file_name
 from minihf.experiments.logs import AXES, is_complete, read_log
 from minihf.experiments.methods import Method
-from minihf.experiments.portrait import lanczos_density
+from minihf.experiments.portrait import PORTRAIT, lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import LOG, RACE, carry_out, plan
 from minihf.experiments.summary import Runs
 from minihf.experiments.tables import table
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import first_order, variant
+from minihf.files import alone_in, folder, write_text
+from minihf.train import Looks
+from minihf.train.checkpoint import LATEST
 
-__all__ = ["LOOKS", "RECORD", "complete_runs", "race", "run_folder"]
-
-LOOKS = 150
-"""How often a run is looked at: a curve is as fine as that."""
-
-LOOKED_AT = tuple(2**k for k in range(32))
-"""Updates after which all runs are looked at: some methods make a hundred while others make one."""
+__all__ = ["RECORD", "complete_runs", "race", "run_folder"]
 
 RECORD = RACE
 
@@ -50,10 +47,11 @@ def race(
     data_path: Path | None = None,
     cases: int | None = None,
     scale: str | None = None,
-    looks: int = LOOKS,
+    looks: Looks | None = None,
     target: float | None = None,
     command: str = "",
     progress: bool = True,
+    on_record: Callable[[dict[str, Any]], None] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Runs:
     """Train with each method from each seed, as far as `out` does not have the runs already.
@@ -75,12 +73,14 @@ def race(
         Of training and test data, the first so many.
     scale : str, optional
         The name of the scale that the task was set to.
-    looks : int
-        How often a run is looked at, beside `LOOKED_AT`.
+    looks : Looks, optional
+        When a run is looked at, and on how many cases; without it, as the task has it.
     target : float, optional
         As `table` takes it.
     command : str
         The command line, which the runs' folders keep.
+    on_record : callable of (dict), optional
+        Told each record as it is made, with the ``method`` and the ``seed`` of its run.
 
     Returns
     -------
@@ -105,10 +105,10 @@ def race(
     with folder(out), alone_in(out):
         _must_have_folders(out)
         experiment = Experiment.of(task, data_path, cases)
-        common = conditions_of(experiment, task_name, budget)
+        common = conditions_of(experiment, task_name, budget, looks)
         settings = {word: described(method) for word, method in methods.items()}
         held = joined(out / RECORD, common, settings, seeds)
-        missing = [turn for turn in turns if not is_complete(run_folder(out, *turn) / LOG)]
+        missing = [turn for turn in turns if not _is_done(run_folder(out, *turn))]
         if missing != turns and not (out / RECORD).exists():
             raise ValueError(
                 f"{str(out)!r} has runs, but no {RECORD} that says under which conditions they "
@@ -128,8 +128,10 @@ def race(
                 data_path=data_path, cases=cases, scale=scale, command=command,
             )  # fmt: skip
             _run(
-                experiment, planned, run_folder(out, word, seed), looks=looks, look_at=LOOKED_AT,
-                progress=progress, density=lanczos_density if seed == seeds[0] else None,
+                experiment, planned, run_folder(out, word, seed), progress=progress,
+                looks=looks or task.looks,
+                on_record=_with_its_run(on_record, word, seed),
+                density=lanczos_density if seed == seeds[0] else None,
             )  # fmt: skip
         runs = complete_runs(out, words, seeds)
         text = table(runs, target, first_order(task.methods, words))
@@ -182,6 +184,17 @@ def _run(
     history = carry_out(place, experiment, planned, resume=True, name=name, **options)
     if history.ended == "interrupted":
         raise KeyboardInterrupt
+
+
+def _is_done(run: Path) -> bool:
+    """Tell whether a run is complete, with its portrait where there is what to take it from."""
+    return is_complete(run / LOG) and ((run / PORTRAIT).exists() or not (run / LATEST).exists())
+
+
+def _with_its_run(
+    tell: Callable[[dict[str, Any]], None] | None, word: str, seed: int
+) -> Callable[[dict[str, Any]], None] | None:
+    return tell and (lambda record: tell({"method": word, "seed": seed} | record))
 
 
 def _page(

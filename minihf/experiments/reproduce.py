@@ -10,16 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from minihf.experiments.machine import processor
 from minihf.experiments.race import RECORD, complete_runs, race
 from minihf.experiments.results import Result
 from minihf.experiments.studies import STUDIES
 from minihf.experiments.tasks import TASKS
 
 __all__ = ["must_have_data", "reproduce"]
-
-LOOKS = 50
-"""How often a run is looked at."""
 
 
 def reproduce(
@@ -64,14 +60,14 @@ def reproduce(
     race(
         task_name, study.methods, scale.seeds, scale.budget, out / name,
         data_path=_data_of(name, scale_name, data_path),
-        cases=scale.cases, scale=scale_name, looks=LOOKS, command=command, progress=progress,
+        cases=scale.cases, scale=scale_name, command=command, progress=progress,
         say=say,
     )  # fmt: skip
     conditions = json.loads((out / name / RECORD).read_text(encoding="utf-8"))
     methods = {word: conditions["methods"][word] for word in study.methods}
     runs = complete_runs(out / name, study.methods, conditions["seeds"])
     common = {key: value for key, value in conditions.items() if isinstance(value, str)}
-    result = Result(name, scale_name, common, processor(), methods, runs)
+    result = Result(name, scale_name, common, methods, runs)
     result.write(out / f"{name}.json")
     return result
 

@@ -12,24 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minihf.experiments.files import write_text
-from minihf.experiments.logs import AXES, ERRORS, fits
+from minihf.experiments.logs import AT_END, AXES, ERRORS, fits
 from minihf.experiments.summary import Runs
+from minihf.files import write_text
 from minihf.train import History
 
 __all__ = ["Result"]
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = (*AXES, *ERRORS)
 
 HEAD = {
-    "study": str, "scale": str, "conditions": dict, "processor": str, "methods": dict,
+    "study": str, "scale": str, "conditions": dict, "methods": dict,
     "columns": list, "runs": list,
 }  # fmt: skip
 CONDITIONS = dict.fromkeys(
-    ("data", "parameters", "budget", "backend", "blas", "threads", "minihf", "numpy"), str
-)
-RUN = {"method": str, "seed": int, "ended": str, "rose": int, "records": list}
+    (
+        "data", "looked_at", "parameters", "budget", "backend", "blas", "threads", "processor",
+        "minihf", "numpy",
+    ),
+    str,
+)  # fmt: skip
+RUN = {
+    "method": str, "seed": int, "ended": str, "rose": int, "looking": float, "at_end": dict,
+    "records": list,
+}  # fmt: skip
 """What a result, its conditions and each of its runs have, and of which kind."""
 
 
@@ -42,17 +49,16 @@ class Result:
     study, scale : str
     conditions : mapping of str to str
         As `minihf.experiments.conditions.conditions_of` has them.
-    processor : str
     methods : mapping of str to str
         Each method's settings.
     runs : Runs
-        With records of `COLUMNS`, and of the last one what it ended by and how many updates rose.
+        With records of `COLUMNS`, and of the last one what it ended by, how many updates rose,
+        the seconds of all looks, and the errors at the end of more cases, if there were more.
     """
 
     study: str
     scale: str
     conditions: Mapping[str, str]
-    processor: str
     methods: Mapping[str, str]
     runs: Runs
 
@@ -60,8 +66,7 @@ class Result:
         """Write it as JSON, whole or not at all, a line for each run."""
         head = {
             "format": FORMAT, "study": self.study, "scale": self.scale,
-            "conditions": dict(self.conditions), "processor": self.processor,
-            "methods": dict(self.methods), "columns": COLUMNS,
+            "conditions": dict(self.conditions), "methods": dict(self.methods), "columns": COLUMNS,
         }  # fmt: skip
         runs = [
             json.dumps({"method": word, "seed": seed, **_small(history)})
@@ -83,7 +88,10 @@ class Result:
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(held, dict) and held.get("format") != FORMAT:
-                raise ValueError(f"its format is {held.get('format')!r}, expected {FORMAT}")
+                raise ValueError(
+                    f"its format is {held.get('format')!r}, expected {FORMAT}; make it anew by "
+                    "minihf reproduce"
+                )
             _must_have(held, HEAD)
             _must_have(held["conditions"], CONDITIONS)
             runs: dict[str, dict[int, History]] = {}
@@ -93,7 +101,7 @@ class Result:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no result of a study: {error}") from None
         return cls(
-            held["study"], held["scale"], held["conditions"], held["processor"], held["methods"],
+            held["study"], held["scale"], held["conditions"], held["methods"],
             runs,
         )  # fmt: skip
 
@@ -109,7 +117,12 @@ def _must_have(held: Any, kinds: Mapping[str, type]) -> None:
 
 def _small(history: History) -> dict[str, Any]:
     rows = [[_rounded(record[name]) for name in COLUMNS] for record in history]
-    return {"ended": history.ended, "rose": history.last["rose"], "records": rows}
+    last = history.last
+    at_end = {name: _rounded(last[name]) for name in AT_END if name in last}
+    return {
+        "ended": history.ended, "rose": last["rose"], "looking": _rounded(last["looking"]),
+        "at_end": at_end, "records": rows,
+    }  # fmt: skip
 
 
 def _rounded(value: Any) -> Any:
@@ -121,7 +134,10 @@ def _history(columns: Sequence[str], run: Mapping[str, Any]) -> History:
     records = [_record(columns, row) for row in run["records"]]
     if not records:
         raise ValueError(f"its run of {run['method']!r} has no records")
-    records[-1] |= {"rose": run["rose"], "ended": run["ended"]}
+    if run["at_end"] and set(run["at_end"]) != set(AT_END):
+        raise ValueError(f"'at_end' has {', '.join(run['at_end'])}; expected {', '.join(AT_END)}")
+    _must_be_numbers(run["at_end"])
+    records[-1] |= {name: run[name] for name in ("rose", "ended", "looking")} | run["at_end"]
     return History(records, ended=run["ended"])
 
 
@@ -129,7 +145,11 @@ def _record(columns: Sequence[str], row: Any) -> dict[str, Any]:
     if not isinstance(row, list) or tuple(columns) != COLUMNS or len(row) != len(COLUMNS):
         raise ValueError(f"expected records of {', '.join(COLUMNS)}, found {repr(row)[:40]}")
     record = dict(zip(COLUMNS, row, strict=True))
+    _must_be_numbers(record)
+    return record
+
+
+def _must_be_numbers(record: Mapping[str, Any]) -> None:
     for name, value in record.items():
         if not fits(name, value):
             raise ValueError(f"{name!r} of a record is {repr(value)[:40]}, expected a number")
-    return record

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from minihf.experiments.conditions import conditions_of, described
-from minihf.experiments.experiment import Experiment, in_words
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.figures import draw_race, write_figure
-from minihf.experiments.files import file_name, folder, new_folder
-from minihf.experiments.logs import is_complete
+from minihf.experiments.files import file_name, new_folder
+from minihf.experiments.logs import is_complete, read_log
 from minihf.experiments.portrait import lanczos_density
 from minihf.experiments.refusals import must_suit
 from minihf.experiments.run_folder import (
@@ -29,7 +29,9 @@ from minihf.experiments.run_folder import (
 )
 from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import one_of, variant
+from minihf.files import folder
 from minihf.train import History
+from minihf.train.budget import Budget
 from minihf.train.checkpoint import LATEST, PREVIOUS
 
 __all__ = ["RUNS", "go_on", "run", "usual_folder"]
@@ -55,7 +57,8 @@ def run(
 
     Without `out` it is ``runs/TASK-METHOD-SEED``, or, where a run has left that, numbered,
     ``runs/TASK-METHOD-SEED-2`` and so on: nothing is ever replaced. With `cases` only the first so
-    many are kept, of training and test data. `options` are keywords of `minihf.fit`.
+    many are kept, of training and test data. `options` are keywords of `minihf.fit`, but for
+    `looks`, which the task has.
 
     Returns
     -------
@@ -113,7 +116,8 @@ def go_on(
     ------
     ValueError
         If there is no such run, or it is another one, on other data or by other settings, or a
-        race's; or it is complete and its checkpoints are gone.
+        race's; or it has spent more than the other budget; or it is complete and its checkpoints
+        are gone.
     """
     planned = read_plan(place)
     if is_of_a_race(place):
@@ -125,6 +129,8 @@ def go_on(
         held = planned.get(name)
         if given.get(name, held) != held:
             raise ValueError(f"{str(place)!r} has a run of {name} {held!r}, not {given[name]!r}")
+    if given.get("budget", planned["budget"]) != planned["budget"]:
+        _must_go_further(place, given["budget"])
     planned |= {name: given[name] for name in ("budget", "data_path") if name in given}
     if is_complete(place / LOG) and not any((place / it).exists() for it in (LATEST, PREVIOUS)):
         raise ValueError(
@@ -136,8 +142,12 @@ def go_on(
     )
     say(f"{task_name}: {experiment.task.summary}")
     say(experiment.facts)
-    planned["conditions"]["budget"] = in_words(planned["budget"])
-    _must_be_alike(place, planned, experiment, say)
+    planned["conditions"]["budget"] = Budget.read(planned["budget"]).name
+    changes = _changes(place, planned, experiment)
+    for change in changes:
+        say(f"not bit for bit as it would have been: {change}")
+    if changes:
+        planned["went_on"] = list(dict.fromkeys([*(planned.get("went_on") or []), *changes]))
     history = carry_out(
         place, experiment, planned, resume=True, density=lanczos_density, **options
     )
@@ -145,21 +155,33 @@ def go_on(
     return history, place
 
 
-def _must_be_alike(
-    place: Path, planned: Mapping[str, Any], experiment: Experiment, say: Callable[[str], None]
-) -> None:
-    """Refuse other data, another network, other settings; say what else is not as it was."""
+def _must_go_further(place: Path, wanted: Mapping[str, Any]) -> None:
+    """Refuse a budget that the run is beyond: it would say of itself that it had spent no more."""
+    budget, log = Budget.read(wanted), place / LOG
+    records = read_log(log).records if log.exists() else []
+    if records and budget.spent(records[-1]) > 1:
+        raise ValueError(
+            f"{str(place)!r} is beyond {budget.name}: it has made {records[-1]['updates']} updates "
+            f"in {records[-1]['seconds']:.3g} seconds; give it more, or begin another run"
+        )
+
+
+def _changes(place: Path, planned: Mapping[str, Any], experiment: Experiment) -> list[str]:
+    """Return what is not as it was; refuse other data, another network, other settings."""
     method = variant(experiment.task.methods, planned["method"])
     there = planned["conditions"] | {"settings": planned["settings"]}
     here = conditions_of(experiment, planned["task"], planned["budget"])
     here |= {"settings": described(method)}
+    changes = []
     for name, value in here.items():
         if there.get(name) == value:
             continue
-        difference = f"{name} {there.get(name)!r} there and {value!r} here"
-        if name in ("data_sha256", "parameters", "settings"):
+        if name in ("data_sha256", "looked_at", "parameters", "settings"):
+            difference = f"{name} {there.get(name)!r} there and {value!r} here"
             raise ValueError(f"{str(place / RECORD)!r} is of another run: {difference}")
-        say(f"not bit for bit as it would have been: {difference}")
+        if name != "data":                                # where the same data lie
+            changes.append(f"{name} {there.get(name)!r}, then {value!r}")
+    return changes
 
 
 def _draw(place: Path, planned: Mapping[str, Any], history: History) -> None:

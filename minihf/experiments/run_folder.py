@@ -20,10 +20,11 @@ from typing import Any
 
 from minihf.experiments.conditions import described
 from minihf.experiments.experiment import Experiment
-from minihf.experiments.files import alone_in, sweep, write_text
 from minihf.experiments.portrait import PORTRAIT, Density, portrait_of, write_portrait
 from minihf.experiments.variants import variant
+from minihf.files import alone_in, sweep, write_text
 from minihf.train import History
+from minihf.train.budget import Budget
 
 __all__ = [
     "FIGURE",
@@ -50,6 +51,9 @@ KEYS = {
     "command": str, "started": str,
 }  # fmt: skip
 """What every run.json has, and of which kind."""
+
+ABSENT = {"scale": str, "data_path": str, "cases": int, "went_on": list}
+"""What it has besides, or null; `went_on` says which conditions the run did not keep."""
 
 
 def plan(
@@ -124,12 +128,17 @@ def read_plan(folder: Path) -> dict[str, Any]:
     kind = found.get("format", "none") if isinstance(found, dict) else "none"
     if kind != FORMAT:
         raise ValueError(f"{str(path)!r} is of format {kind!r}; this minihf reads {FORMAT}")
-    for name, expected in KEYS.items():
-        if type(found.get(name)) is not expected:
+    for name, expected in (KEYS | ABSENT).items():
+        value = found.get(name)
+        if type(value) is not expected and not (name in ABSENT and value is None):
             raise ValueError(
                 f"{str(path)!r} is of no run: {name!r} is {found.get(name, 'missing')!r}, "
                 f"expected {expected.__name__}"
             )
+    try:
+        Budget.read(found["budget"])
+    except ValueError as error:
+        raise ValueError(f"{str(path)!r} is of no run: {error}") from None
     return found
 
 
@@ -141,11 +150,7 @@ def must_be_free(folder: Path) -> None:
     ValueError
         With what to do.
     """
-    if (folder / RECORD).exists():
-        raise ValueError(
-            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
-            "another folder"
-        )
+    _must_have_no_run(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(
             f"{str(folder)!r} is not empty; a run wants a folder of its own, such as "
@@ -153,9 +158,17 @@ def must_be_free(folder: Path) -> None:
         )
 
 
+def _must_have_no_run(folder: Path) -> None:
+    if (folder / RECORD).exists():
+        raise ValueError(
+            f"{str(folder)!r} has a run, which stays as it is: --resume goes on with it; or take "
+            "another folder"
+        )
+
+
 def is_of_a_race(folder: Path) -> bool:
     """Tell whether a run's folder lies in a race's."""
-    return (folder.parent / RACE).exists()
+    return (folder.resolve().parent / RACE).exists()
 
 
 def what_goes_on(folder: Path, planned: Mapping[str, Any]) -> str:
@@ -180,9 +193,13 @@ def carry_out(
     ------
     RuntimeError
         If another process is at work in the folder.
+    ValueError
+        If there is a run to `resume`, and it is not to; or as `minihf.fit` does.
     """
     method = variant(experiment.task.methods, planned["method"])
     with alone_in(folder, "run"):
+        if not resume:
+            _must_have_no_run(folder)                   # another process may have been faster
         sweep(folder)
         write_text(folder / RECORD, json.dumps(planned, indent=2) + "\n")
         history = experiment.train(

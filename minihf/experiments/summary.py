@@ -22,10 +22,11 @@ __all__ = [
     "Runs",
     "Spread",
     "around",
+    "cost_to",
     "curve",
     "ends",
     "final",
-    "seconds_to",
+    "final_error",
     "short",
     "target_of",
 ]
@@ -82,6 +83,11 @@ def final(runs: Mapping[int, History], column: str) -> Spread:
     return Spread.of(history.last[column] for history in runs.values())
 
 
+def final_error(runs: Mapping[int, History], error: str) -> Spread:
+    """Return the spread of the errors at the end, of all cases that were measured then."""
+    return Spread.of(history.final(error) for history in runs.values())
+
+
 def target_of(runs: Runs, first_order: Collection[str] = ()) -> float | None:
     """Return a training error of which it is worth asking how long each method took to reach it.
 
@@ -103,13 +109,13 @@ def ends(history: History) -> tuple[float, float]:
     return _number(history.records[0]["train"]), _number(history.last["train"])
 
 
-def seconds_to(runs: Mapping[int, History], target: float) -> Spread:
-    """Return the seconds until a training error of at most `target` was first measured.
+def cost_to(runs: Mapping[int, History], target: float, cost: str = "seconds") -> Spread:
+    """Return what was spent until a training error of at most `target` was first measured.
 
     Infinite for a run in which it never was.
     """
     return Spread.of(
-        next((r["seconds"] for r in history if _number(r["train"]) <= target), None)
+        next((r[cost] for r in history if _number(r["train"]) <= target), None)
         for history in runs.values()
     )
 

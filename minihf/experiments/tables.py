@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from minihf.experiments.summary import Runs, ends, final, seconds_to, short, target_of
+from minihf.experiments.summary import Runs, cost_to, ends, final, final_error, short, target_of
 from minihf.train import History
 
-__all__ = ["markdown", "notes", "rows", "table"]
+__all__ = ["costs", "markdown", "notes", "rows", "table"]
 
 SPENT = {"updates": "updates", "products": "products", "data_passes": "data passes"}
 PRODUCTS = (
     "Products are those of the solvers; tangents of the step rule and of calibration are not "
     "counted."
+)
+
+ALONG_THE_WAY = (
+    "Train and test error are those at the end, on more cases than along the way."
 )
 
 
@@ -42,9 +46,18 @@ def rows(runs: Runs, target: float | None) -> list[list[str]]:
     heads += [] if target is None else [f"seconds to {short(target)}"]
     found = [[*heads, *SPENT.values(), "seconds"]]
     for name, seeds in runs.items():
-        row = [name, *(final(seeds, part).words() for part in ("train", "test"))]
-        row += [] if target is None else [seconds_to(seeds, target).words("–")]
+        row = [name, *(final_error(seeds, part).words() for part in ("train", "test"))]
+        row += [] if target is None else [cost_to(seeds, target).words("–")]
         found.append(row + [short(final(seeds, cost).median) for cost in (*SPENT, "seconds")])
+    return found
+
+
+def costs(runs: Runs, target: float) -> list[list[str]]:
+    """Return the cells of a table of what each method spent until it had come to the target."""
+    found = [["until then", *SPENT.values(), "seconds"]]
+    for name, seeds in runs.items():
+        spent = (cost_to(seeds, target, cost).words("–") for cost in (*SPENT, "seconds"))
+        found.append([name, *spent])
     return found
 
 
@@ -53,6 +66,8 @@ def notes(runs: Runs, target: float | None, first_order: Collection[str]) -> lis
     found = []
     if any(len(seeds) > 1 for seeds in runs.values()):
         found.append("Medians over the seeds, smallest and largest in parentheses.")
+    if any("train_at_end" in history.last for seeds in runs.values() for history in seeds.values()):
+        found.append(ALONG_THE_WAY)
     if target is not None:
         found.append(
             f"Seconds to {short(target)}: until a training error of {target:.6g} or less was "

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minihf.experiments.conditions import read_race
-from minihf.experiments.files import is_held
 from minihf.experiments.race import run_folder
 from minihf.experiments.run_folder import LOG, RACE, RECORD, read_plan, what_goes_on
+from minihf.files import is_held
 from minihf.train import History
 from minihf.train.budget import Budget
 from minihf.train.console import progress_bar
@@ -80,7 +80,8 @@ class Watch:
                 run_folder(folder, word, seed) for seed in race["seeds"] for word in race["methods"]
             ]
             for run in runs:
-                if run not in drawn and (is_held(run) or _is_complete(run)):
+                awaited = run not in drawn and (run / RECORD).exists()
+                if awaited and (is_held(run) or _is_complete(run)):
                     self._run(run)
                     drawn.add(run)
             complete = sum(map(_is_complete, runs))
@@ -98,17 +99,17 @@ class Watch:
     def _run(self, folder: Path) -> str:
         """Draw a run's bar until it has ended or nobody is at work; say why it ended, if it has."""
         planned = read_plan(folder)
-        ((kind, amount),) = planned["budget"].items()
-        budget = Budget(kind, amount)
+        budget = Budget.read(planned["budget"])
         name = f"{planned['method']}, seed {planned['seed']}"
-        begun = 0.0 if _is_complete(folder) else _spent(budget, _read(folder))
+        begun = 0.0 if _is_complete(folder) else _shown(folder, _read(folder), budget)[0]
         with progress_bar(name, True, begun) as draw:
             while True:
                 held = is_held(folder)  # before the log: what ends in between is seen
                 history = _read(folder)
-                if history.records:
-                    draw(_spent(budget, history), in_one_line(history.last) + self._silence(folder))
                 ended = history.ended
+                if history.records:
+                    spent, line = _shown(folder, history, budget)
+                    draw(spent, line if ended else line + self._silence(folder))
                 if ended not in ("", "interrupted") or held is False or (ended and not held):
                     return ended
                 self.sleep(self.pause)
@@ -128,10 +129,20 @@ def _is_complete(folder: Path) -> bool:
     return _read(folder).ended not in ("", "interrupted")
 
 
-def _spent(budget: Budget, history: History) -> float:
-    """Return the share of the budget that is spent; all, if the run is complete."""
+def _shown(folder: Path, history: History, budget: Budget) -> tuple[float, str]:
+    """Return the share of the budget that is spent, all of a complete run's, and the last record.
+
+    Raises
+    ------
+    ValueError
+        If it is no record of a run: one line that names the log.
+    """
     if not history.records:
-        return 0.0
-    if history.ended not in ("", "interrupted"):
-        return 1.0
-    return min(budget.spent(history.last), 1.0)
+        return 0.0, ""
+    try:
+        spent, line = min(budget.spent(history.last), 1.0), in_one_line(history.last)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{str(folder / LOG)!r}, line {len(history)}: expected a record as a run writes it"
+        ) from None
+    return (spent if history.ended in ("", "interrupted") else 1.0), line

@@ -13,7 +13,7 @@ Called by every optimizer and by `minihf.train`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeAlias
@@ -27,6 +27,7 @@ from minihf.tape import linearize
 
 __all__ = [
     "Batch",
+    "by_worker",
     "chunks",
     "generator",
     "gradient",
@@ -41,7 +42,7 @@ __all__ = [
 Batch: TypeAlias = tuple[Any, ...]
 """(x, y): inputs and targets with a common first axis; from `with_noise` on, (x, y, noise)."""
 
-CHUNK = 1000
+CHUNK = 500
 """Cases whose activations are held at once."""
 
 
@@ -126,7 +127,7 @@ def objective(
         here = params.with_noise(*noise) if noise else params
         return share * loss.value(net(here, x), y)
 
-    for some in _by_worker(batch):
+    for some in by_worker(batch):
         for value in each(of_chunk, some):
             total = total + value
     return total
@@ -145,18 +146,18 @@ def gradient(
         lin = linearize(net, params, x, *noise)
         return share * loss.value(lin.output, y), lin.vjp(share * loss.grad(lin.output, y))
 
-    for some in _by_worker(batch):
+    for some in by_worker(batch):
         for of_value, of_g in each(of_chunk, some):
             value = value + of_value
             g += of_g
     return value, g
 
 
-def _by_worker(batch: Batch) -> Iterator[Sequence[tuple[Batch, float]]]:
+def by_worker(batch: Batch, size: int = CHUNK) -> Iterator[tuple[tuple[Batch, float], ...]]:
     """Cut a batch into chunks, one for each worker at a time."""
     n = workers()
-    pieces = chunks(batch, min(CHUNK, -(-n_cases(batch) // n)))
-    while some := list(islice(pieces, n)):
+    pieces = chunks(batch, min(size, -(-n_cases(batch) // n)))
+    while some := tuple(islice(pieces, n)):
         yield some
 
 

@@ -78,7 +78,7 @@ class HessianFree:
     sampling : Sampling
         `Prefix`, `CycledChunks` or `Independent`: the curvature batch, where `step` is not given
         one. Its activations are held at once, however many its cases are: memory grows with it,
-        where that of the gradient is bounded by a chunk of 1,000 cases.
+        where that of the gradient is bounded by a chunk of 500 cases.
     l2 : float
         Coefficient of 1/2 |theta|^2, in objective, gradient and curvature alike.
     rho_on : "curvature" or "gradient"

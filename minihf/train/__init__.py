@@ -2,5 +2,6 @@
 
 from minihf.train.fit import fit
 from minihf.train.history import History
+from minihf.train.looks import Looks
 
-__all__ = ["History", "fit"]
+__all__ = ["History", "Looks", "fit"]

@@ -1,12 +1,13 @@
 """What a run may spend: updates, seconds or epochs, one of the three.
 
-Called by `minihf.fit`.
+Called by `minihf.fit`, its looks, and whatever keeps or watches runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 __all__ = ["Budget"]
@@ -46,9 +47,24 @@ class Budget:
                 f"got {', '.join(given) or 'none'}"
             )
         ((kind, amount),) = given.items()
-        if isinstance(amount, str) or not amount > 0:
+        if not _is_positive(amount):
             raise ValueError(f"fit: {kind} must be a positive number, got {amount!r}")
         return cls(kind, amount)
+
+    @classmethod
+    def read(cls, budget: Mapping[str, Any]) -> Budget:
+        """Take one that was written down, ``{"updates": 50}``.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        if len(budget) == 1:
+            ((kind, amount),) = budget.items()
+            if kind in COLUMNS and _is_positive(amount):
+                return cls(kind, amount)
+        raise ValueError(f"'budget' is {budget!r}, expected one such as {{'updates': 50}}")
 
     @property
     def name(self) -> str:
@@ -58,3 +74,8 @@ class Budget:
     def spent(self, done: Mapping[str, float]) -> float:
         """Return the share that is spent, by a record or what has the same columns."""
         return done[COLUMNS[self.kind]] / self.amount
+
+
+def _is_positive(amount: Any) -> bool:
+    is_number = isinstance(amount, Real) and amount is not True
+    return is_number and amount > 0

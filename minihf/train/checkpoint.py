@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from minihf.files import aside, put, sweep, whole
 from minihf.optim.report import BlockReport, Report
 from minihf.params import Params
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.averaging import RunningMean
-from minihf.train.files import aside, sweep, whole
 from minihf.train.identity import must_be_equal, network_of
 from minihf.train.plain import Assembly, Dismantled, types_in
-from minihf.train.progress import Best, Progress
+from minihf.train.progress import Best, Progress, whole_progress
 
 __all__ = ["BEST", "LATEST", "PREVIOUS", "Checkpoints", "parameters"]
 
@@ -141,7 +141,7 @@ class Checkpoints:
             self._write(part, progress)
             if latest.exists() and self._latest_is_whole:
                 os.replace(latest, previous)
-            os.replace(part, latest)
+            put(part, latest)
         self._latest_is_whole = True
 
     def _write(self, part: Path, value: Any) -> None:
@@ -167,7 +167,8 @@ class Checkpoints:
             for name, here in self._of.items():
                 must_be_equal(path, name, text["of"].get(name, []), here)
             assembly = Assembly(arrays, TYPES | types_in(fresh.state), fresh.params)
-            progress = _fitting(path, assembly, text["value"])
+            with _fitting(path):
+                progress = whole_progress(assembly.of(text["value"]))
             if unreadable:
                 self._latest_is_whole = False
                 warnings.warn(
@@ -204,13 +205,14 @@ def parameters(path: str | Path, like: Params) -> Params:
     """
     path = Path(path)
     text, arrays = _opened(path)
-    must_be_equal(path, "network", text["of"]["network"], network_of(like))
+    must_be_equal(path, "network", text["of"].get("network", []), network_of(like))
     assembly = Assembly(arrays, TYPES, like)
-    (parts,) = text["value"].values()
-    mean = _fitting(path, assembly, parts.get("mean"))
-    if mean is not None and mean.params is not None:
-        return mean.params
-    return _fitting(path, assembly, parts["params"])
+    with _fitting(path):
+        (parts,) = text["value"].values()
+        mean = assembly.of(parts.get("mean"))
+        if mean is not None and mean.params is not None:
+            return mean.params
+        return assembly.of(parts["params"])
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
@@ -218,11 +220,16 @@ def _opened(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
     found = text.get("format") if isinstance(text, dict) else None
     if found != FORMAT:
         raise ValueError(f"{str(path)!r} is of format {found!r}; this minihf reads {FORMAT}")
+    with _fitting(path):
+        if not all(isinstance(words, list) for words in text["of"].values()):
+            raise ValueError("it does not say what it is of")
     return text, arrays
 
 
-def _fitting(path: Path, assembly: Assembly, tree: Any) -> Any:
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """Name the checkpoint that is not made as checkpoints are."""
     try:
-        return assembly.of(tree)
-    except ValueError as error:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} does not fit: {error}") from None

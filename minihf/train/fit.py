@@ -1,17 +1,14 @@
 """The training loop: one for every optimizer, so that a race between two is fair.
 
-Only updates are on the clock; looking at the training and test error is not, nor is writing a
-checkpoint. Where the budget is seconds, looking may take a share of them on top and no more: looks
-at a slow network, or at much data, become fewer. Every record carries all the axes a figure could
-want.
+Only updates are on the clock; looking at the training and test error is not (`minihf.train.looks`),
+nor is writing a checkpoint. Every record carries all the axes a figure could want.
 
 Called by users, examples, the experiments and the command line.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from minihf.train.feed import Batches, first_of, test_of, train_of, upload
 from minihf.train.history import History
 from minihf.train.identity import identity
 from minihf.train.log import log_file
+from minihf.train.looks import Looks
 from minihf.train.progress import Progress
 from minihf.train.run import Run
 
@@ -50,8 +48,7 @@ def fit(
     seed: int = 0,
     metric: Callable[[Any, Any], Any] | None = None,
     averaging: float | None = None,
-    looks: int = 60,
-    look_at: Collection[int] = (),
+    looks: int | Looks = 60,
     log: str | Path | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
@@ -95,14 +92,12 @@ def fit(
     averaging : float, optional
         Look at the mean of the parameters over about this share of the updates so far, in (0, 1],
         instead of the last ones; `minihf.train.averaging` has the equation.
-    looks : int
+    looks : int or Looks
         How often, about, training and test error are measured and a record is made, beside the
         start; the end is always looked at. 0: only start and end. Under a budget of seconds a look
         that is due is put off for as long as the looks before it have taken more than a quarter of
         the updates' time; under `updates` and `epochs` nothing depends on a clock, and the same
-        call makes its records at the same updates.
-    look_at : collection of int
-        Updates after which there is a look besides, whatever it takes.
+        call makes its records at the same updates. `Looks` can say more: on how many cases, say.
     log : path, optional
         A file to which each record goes at once, as a line of JSON. An existing one is replaced,
         and its folder is made if it is not there.
@@ -129,7 +124,8 @@ def fit(
     -------
     History
         With ``.params``, ``.state``, ``.mean``, ``.ended`` and the records. Ctrl-C finishes the
-        update at hand, writes a checkpoint and returns likewise.
+        update at hand, writes a checkpoint and returns likewise; and SIGTERM in a program that has
+        made it a KeyboardInterrupt, as the command line has.
 
     Raises
     ------
@@ -137,7 +133,7 @@ def fit(
         If there is not exactly one budget, the data hold NaN or Inf, sizes do not fit, `opt` cannot
         treat the network, `state` is of other blocks or of another network, `looks` is negative or
         `give_up_after` not positive; or if there is a checkpoint and `resume` is False, or it is of
-        another run, or none can be read.
+        another run or of more updates, or none can be read.
     TypeError
         If `opt`, `loss` or `net` are not what they should be (a class, say, not an object), or
         `state` is another optimizer's; or if `loss` lacks a method that `opt` needs.
@@ -165,11 +161,13 @@ def fit(
     """
     _must_be_trainable(net, loss, opt, params)
     budget = Budget.of(updates, seconds, epochs)
-    _must_make_sense(looks, give_up_after, averaging)
+    looks = looks if isinstance(looks, Looks) else Looks(looks)
+    _must_make_sense(give_up_after, averaging)
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True goes on from a checkpoint; pass checkpoint=FOLDER")
     train = upload("train", train_of(data), in_parts=batch_size is not None)
     held_out = test_of(data, test)
+    held_out = None if held_out is None else upload("test", held_out)
     params = net.init(seed) if params is None else params
     if hasattr(opt, "must_suit"):
         opt.must_suit(net, loss, params, first_of(train, batch_size))
@@ -177,15 +175,19 @@ def fit(
     state = fresh if state is None else _must_go_on(opt, state, params, fresh)
     run = Run(
         net, loss, opt, metric or loss.value, train,
-        None if held_out is None else upload("test", held_out),
+        looks.along_the_way(train, held_out), looks.of_the_end(train, held_out),
         Progress(params, state, params, None if averaging is None else RunningMean(averaging)),
     )  # fmt: skip
     saved = None
     if checkpoint is not None:
         size = f"{batch_size or 'all'} of {run.N} cases"
-        what = identity(net, params, opt, loss, seed=seed, batch=size, averaging=averaging)
+        what = identity(
+            net, params, opt, loss, seed=seed, batch=size, averaging=averaging,
+            looked_at=looks.in_words(run.N),
+        )  # fmt: skip
         saved = Checkpoints(checkpoint, what)
         run.now = saved.begin(run.now, resume)
+        _must_not_be_beyond(budget, run.now)
         _must_go_on(opt, run.now.state, params, fresh)
     batches = Batches(train, batch_size, np.random.default_rng(seed), run.now.place)
 
@@ -199,9 +201,7 @@ def fit(
             ended = ended or ("interrupted" if interrupted() else "")
             if saved is not None and (ended or saved.is_due()):
                 saved.keep(run.now)  # before the look: a run that goes on begins here
-            due = _is_due(looks, spent, [budget.spent(record) for record in run.now.records[-1:]])
-            due = due and (budget.kind != "seconds" or run.may_look())
-            if ended or due or run.now.updates in look_at:
+            if ended or looks.are_due(run.now, run.done, budget):
                 record = run.look(ended)
                 write(record)
                 if on_record is not None:
@@ -214,11 +214,6 @@ def fit(
     if saved is not None:
         saved.keep_best(run.now.best)
     return History(run.now.records, run.now.good, run.now.state, ended, run.now.shown)
-
-
-def _is_due(looks: int, spent: float, before: Sequence[float]) -> bool:
-    """Tell whether a look is due by the share that is spent, and that at the last look, if any."""
-    return not before or math.floor(looks * spent) > math.floor(looks * before[-1])
 
 
 def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
@@ -234,12 +229,20 @@ def _must_be_trainable(net: Any, loss: Any, opt: Any, params: Any) -> None:
         raise TypeError("fit: net is a function without initial parameters; pass params=")
 
 
-def _must_make_sense(looks: int, give_up_after: int, averaging: float | None) -> None:
-    for count, value, least in (("looks", looks, 0), ("give_up_after", give_up_after, 1)):
-        if value < least:
-            raise ValueError(f"fit: {count} must be {least} or more, got {value}")
+def _must_make_sense(give_up_after: int, averaging: float | None) -> None:
+    if give_up_after < 1:
+        raise ValueError(f"fit: give_up_after must be 1 or more, got {give_up_after}")
     if averaging is not None and not 0 < averaging <= 1:
         raise ValueError(f"fit: averaging must be in (0, 1], or None, got {averaging}")
+
+
+def _must_not_be_beyond(budget: Budget, now: Progress) -> None:
+    """Refuse fewer updates than there are: the run would say of itself that it had made those."""
+    if budget.kind == "updates" and now.updates > budget.amount:
+        raise ValueError(
+            f"fit: the run is beyond {budget.name}: it has made {now.updates}; give it more, or "
+            "begin another run"
+        )
 
 
 def _must_go_on(opt: Any, state: Any, params: Params, fresh: Any) -> Any:

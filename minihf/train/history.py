@@ -21,13 +21,15 @@ __all__ = ["History"]
 class History:
     """Records of a run, in order; each a dict of plain values.
 
-    Every record has ``updates``, ``seconds`` (of the updates alone, looks not counted),
-    ``products`` (of the solvers, with the curvature), ``data_passes`` (cases of the gradients over
-    the training set's size), ``train`` and ``test`` (the metric; None without test data), and of
-    the last update ``objective``, ``lam``, ``rho``, ``iterations``, ``problem`` and ``blocks``, the
-    `BlockReport` of each as a dict, and of the updates so far how many were ``rejected`` and in how
-    many the objective ``rose``. The last record says why the run ``ended``; the others have an
-    empty line there, so that a log tells whether it is whole.
+    Every record has ``updates``, ``seconds`` (of the updates alone), ``looking`` (seconds of the
+    looks, this one too), ``products`` (of the solvers, with the curvature), ``data_passes`` (cases
+    of the gradients over the training set's size), ``train`` and ``test`` (the metric; None without
+    test data), and of the last update ``objective``, ``lam``, ``rho``, ``iterations``, ``problem``
+    and ``blocks``, the `BlockReport` of each as a dict, and of the updates so far how many were
+    ``rejected`` and in how many the objective ``rose``. The last record says why the run ``ended``;
+    the others have an empty line there, so that a log tells whether it is whole. Where looks
+    measured a part of the cases, it also has the errors of all, or of more of them, as
+    ``train_at_end`` and ``test_at_end``.
 
     Attributes
     ----------
@@ -61,6 +63,18 @@ class History:
     def last(self) -> dict[str, Any]:
         """The last record."""
         return self.records[-1]
+
+    def final(self, error: str) -> float | None:
+        """Return the last ``"train"`` or ``"test"`` error, of all cases that were measured then.
+
+        Examples
+        --------
+        >>> import minihf as hf
+        >>> hf.History([{"train": 0.25, "train_at_end": 0.24}]).final("train")
+        0.24
+        """
+        value: float | None = self.last.get(f"{error}_at_end", self.last[error])
+        return value
 
     @property
     def spent(self) -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from minihf.train.files import write_text
+from minihf.files import write_text
 
 __all__ = ["as_line", "log_file"]
 
@@ -22,17 +22,21 @@ __all__ = ["as_line", "log_file"]
 def log_file(
     path: str | Path | None, before: Sequence[Mapping[str, Any]] = ()
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give a function that writes a record at once; it opens the log when it has the first.
+    """Give a function that writes a record at once.
 
-    The log then has the records `before`, and no others. Its folder is made if it is not there.
+    The log has the records `before` from now on, and no others: one that says why a run ended says
+    so no more while the run goes further. Without them an old log stays until there is a first
+    record. The log's folder is made if it is not there.
     A record that cannot be written later on, for the disk is full, is a warning, and the next one
     brings it along.
     """
     if path is None:
         yield lambda record: None
         return
-    log = _Log(Path(path), list(before))
+    log = _Log(Path(path))
     try:
+        if before:
+            log.write(*before)
         yield log.write
     finally:
         log.close()
@@ -41,20 +45,21 @@ def log_file(
 class _Log:
     """A log that is open for the next record, or to be written anew."""
 
-    def __init__(self, path: Path, records: list[Mapping[str, Any]]) -> None:
-        self._path, self._records = path, records
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._records: list[Mapping[str, Any]] = []
         self._file: TextIO | None = None
         self._begun = False
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        self._records.append(record)
+    def write(self, *records: Mapping[str, Any]) -> None:
+        self._records += records
         try:
-            if self._file is None:  # not before there is a record: an old log may be there
+            if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 write_text(self._path, "".join(map(as_line, self._records)))
                 self._file = self._path.open("a", encoding="utf-8")
             else:
-                self._file.write(as_line(record))
+                self._file.write("".join(map(as_line, records)))
                 self._file.flush()
         except OSError as error:
             said = f"cannot write the log {str(self._path)!r}: {error.strerror}"

@@ -9,19 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 from minihf.optim.report import Report
 from minihf.params import Params
 from minihf.train.averaging import RunningMean
 
-__all__ = ["Best", "Progress", "in_one_line"]
+__all__ = ["Best", "Progress", "in_one_line", "whole_progress"]
 
 
 @dataclass(frozen=True)
 class Best:
-    """The parameters with the smallest training error that was seen, and where that was.
+    """The parameters with the smallest training error that a look has seen, and where that was.
 
+    Of equal ones the last, for looks may measure a part of the cases.
     By the training error, not the test error: who chooses by test data trains on them.
     """
 
@@ -81,6 +83,11 @@ class Progress:
             return self.params
         return self.mean.params
 
+    def done(self, N: int) -> dict[str, float]:
+        """Return what has been spent, of each kind of budget, on a training set of N cases."""
+        passes = self.cases / N
+        return {"updates": self.updates, "seconds": self.seconds, "data_passes": passes}
+
     def move_on(self, params: Params, state: Any, report: Report, seconds: float, N: int) -> None:
         """Take in one more update, of a training set of N cases."""
         before, self.params, self.state = self.params, params, state
@@ -103,8 +110,8 @@ class Progress:
         return same_cases and self.report is not None and report.objective > self.report.objective
 
     def take_best(self, train: float, test: float | None) -> None:
-        """Keep the parameters that are shown if their training error is the smallest so far."""
-        if not train < (math.inf if self.best is None else self.best.train):
+        """Keep the parameters that are shown if no training error so far was smaller."""
+        if not train <= (math.inf if self.best is None else self.best.train):
             return
         params = self.shown
         if params is not self.params:  # a mean is written into
@@ -115,10 +122,9 @@ class Progress:
         """Return where the run stands as plain values, with errors that were measured."""
         report = self.report
         return {
-            "updates": self.updates,
-            "seconds": self.seconds,
+            **self.done(N),
             "products": self.products,
-            "data_passes": self.cases / N,
+            "looking": self.looking,
             "train": train,
             "test": test,
             "rejected": self.rejected,
@@ -131,26 +137,56 @@ class Progress:
         }
 
 
+KINDS = {
+    "params": Params, "good": Params, "mean": RunningMean | None, "best": Best | None,
+    "report": Report | None, "place": Mapping | None, "records": list,
+    **dict.fromkeys(("updates", "products", "cases"), Integral),
+    **dict.fromkeys(("rejected", "rejected_in_a_row", "rose"), Integral),
+    **dict.fromkeys(("seconds", "looking"), Real),
+}  # fmt: skip
+"""What the fields of a `Progress` hold, but for the optimizer's own state."""
+
+
+def whole_progress(value: Any) -> Progress:
+    """Return what was read from a file, if a run can go on from it.
+
+    Raises
+    ------
+    ValueError
+        If it is no `Progress`, or a field of it holds something else than it should.
+    """
+    if not isinstance(value, Progress):
+        raise ValueError(f"expected where a run stands, got {type(value).__name__}")
+    for name, kind in KINDS.items():
+        part = getattr(value, name)
+        if not isinstance(part, kind):
+            raise ValueError(f"its {name!r} is {type(part).__name__}")
+    return value
+
+
 def in_one_line(record: Mapping[str, Any]) -> str:
-    """Say where a run stands, for a progress bar.
+    """Say where a run stands, for a progress bar: first what a window of 80 columns has room for.
 
     Examples
     --------
     >>> in_one_line({"updates": 3, "objective": 2.51, "train": 2.5, "test": None, "lam": 0.1,
     ...              "iterations": 8, "products": 30, "seconds": 2.0, "rose": 0, "problem": ""})
-    'update 3, loss 2.51, train 2.5, lam 0.1, cg 8, 15 products/s'
+    'loss 2.51, lam 0.1, 15 products/s, update 3, train 2.5, cg 8'
     """
-    parts = [f"update {record['updates']}"]
-    for name, key in ("loss", "objective"), ("train", "train"), ("test", "test"):
-        if record[key] is not None:
-            parts.append(f"{name} {record[key]:.4g}")
-    if record["lam"] is not None:
-        parts.append(f"lam {record['lam']:.2g}")
-    if record["products"]:
-        speed = record["products"] / max(record["seconds"], 1e-9)
-        parts += [f"cg {record['iterations']}", f"{speed:.0f} products/s"]
-    if record["rose"]:
-        parts.append(f"rose {record['rose']}x")
-    if record["problem"]:
-        parts.append(record["problem"])
-    return ", ".join(parts)
+
+    def told(name: str, key: str, form: str) -> str:
+        return "" if record[key] is None else f"{name} {record[key]:{form}}"
+
+    speed = record["products"] / max(record["seconds"], 1e-9)
+    parts = [
+        told("loss", "objective", ".4g"),
+        told("lam", "lam", ".2g"),
+        f"{speed:.0f} products/s" if speed else "",
+        f"update {record['updates']}",
+        told("train", "train", ".4g"),
+        told("test", "test", ".4g"),
+        f"cg {record['iterations']}" if speed else "",
+        f"rose {record['rose']}x" if record["rose"] else "",
+        record["problem"],
+    ]
+    return ", ".join(filter(None, parts))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minihf as hf
-from minihf.curvature import BlockEnergy
+from minihf.curvature import BlockEnergy, Shifted
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -97,6 +97,15 @@ def test_a_matrix_of_zeros_has_no_share():
     assert (nothing.off_diagonal, nothing.standard_error) == (0.0, 0.0)
 
 
+def test_a_share_that_is_all_but_nothing_is_not_lost_in_rounding():
+    table = np.diag([1 / 3, 1 / 7, 1 / 11])
+    table[0, 1] = table[1, 0] = 1e-20
+    found = BlockEnergy(("a", "b", "c"), table[None], 3, exact=True)
+    assert found.off_diagonal == pytest.approx(2e-20 / np.trace(table), rel=EXACT, abs=0)
+    nothing = BlockEnergy(("a", "b", "c"), np.diag([1 / 3, 1 / 7, 1 / 11])[None], 3, exact=True)
+    assert nothing.off_diagonal == 0
+
+
 def test_one_probe_tells_no_standard_error():
     found = hf.block_energy(curvature("layer"), np.random.default_rng(0), probes=1)
     assert math.isnan(found.standard_error)
@@ -109,8 +118,36 @@ def test_single_precision_is_near_double():
     np.testing.assert_allclose(found.table, table, rtol=1e-4, atol=0)
 
 
+def test_in_single_precision_no_square_underflows():
+    x = hf.asarray(np.random.default_rng(0).standard_normal((7, 2)) * 1e-13, dtype=np.float32)
+    net, y = hf.Dense(2, 2), hf.asarray(np.zeros((7, 2)), dtype=np.float32)
+    table = hf.block_energy(
+        hf.GGN(hf.linearize(net, net.init(0), x), hf.SquaredError(), y, "param")
+    ).table
+    assert 1e-53 < table.min() < 1e-50
+
+
+@pytest.mark.parametrize("rng", [None, np.random.default_rng(0)])
+def test_a_product_that_is_not_finite_is_an_error(rng):
+    C = curvature("layer")
+    broken = C.lin.params.with_vector(C.lin.params.vector * math.nan)
+    C = hf.GGN(hf.linearize(NET, broken, C.y), C.loss, C.y, "layer")
+    with pytest.raises(FloatingPointError, match="product 1 with the matrix is not finite"):
+        hf.block_energy(C, rng)
+
+
+def test_what_has_no_partition_is_refused():
+    C = curvature("layer")
+    for it in (C.block("0"), Shifted(C, 1.0), np.eye(23)):
+        with pytest.raises(ValueError, match=f"C is a {type(it).__name__}, expected .* partition"):
+            hf.block_energy(it)
+
+
 def test_what_does_not_fit_is_refused():
     C = curvature("layer")
+    with pytest.raises(ValueError, match=r"rng is 0, expected a generator: np.random.default_rng"):
+        hf.block_energy(C, 0)
+    assert hf.block_energy(C, np.random.default_rng(0), probes=np.int64(2)).n_products == 6
     with pytest.raises(ValueError, match="probes is 0, expected 1 or more"):
         hf.block_energy(C, np.random.default_rng(0), probes=0)
     with pytest.raises(ValueError, match=r"23 parameters are as many products; pass limit=23"):

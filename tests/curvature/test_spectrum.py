@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import minihf as hf
 from minihf.curvature import GaussRule, Shifted, Spectrum
-from minihf.curvature.spectrum import gauss_rule, lanczos
+from minihf.curvature.lanczos import gauss_rule, lanczos
 from minihf.testing import relative_error, spd_matrix
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -31,6 +31,17 @@ class Counted:
     def __matmul__(self, v):
         self.vectors.append(v)
         return self.matrix @ v
+
+
+class Diagonal:
+    """A diagonal matrix of any size."""
+
+    def __init__(self, diagonal):
+        self.diagonal, self.dtype = hf.asarray(diagonal, dtype=diagonal.dtype), diagonal.dtype
+        self.shape = diagonal.shape * 2
+
+    def __matmul__(self, v):
+        return self.diagonal * v
 
 
 def symmetric(eigenvalues, seed):
@@ -241,6 +252,21 @@ def test_in_single_precision_it_ends_where_the_products_do():
     np.testing.assert_allclose(found.rules[0].nodes, [0, 1, 2], rtol=0, atol=SINGLE)
 
 
+def test_in_single_precision_a_crowd_of_small_eigenvalues_is_no_rounding():
+    n = 10**5
+    A = Diagonal(np.r_[np.linspace(1, 2, 10), np.linspace(0, 1e-3, n - 10)].astype(np.float32))
+    found = hf.spectral_density(A, np.random.default_rng(0), steps=30, probes=1)
+    assert found.n_products == 30
+    assert np.sum(found.rules[0].nodes < 1e-3 + 1e-6) >= 15
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e25])
+def test_in_single_precision_no_square_underflows_or_overflows(scale):
+    A = hf.asarray(np.diag(np.arange(1, 6) * scale), dtype=np.float32)
+    rule = hf.spectral_density(A, np.random.default_rng(0), probes=1).rules[0]
+    np.testing.assert_allclose(rule.nodes / scale, np.arange(1, 6), rtol=SINGLE, atol=0)
+
+
 def test_curvature_of_a_network_has_the_spectrum_of_its_dense_matrix():
     rng = np.random.default_rng(0)
     net = hf.Sequential(hf.Dense(3, 3), hf.Tanh(), hf.Dense(3, 2))
@@ -279,6 +305,10 @@ def test_whole_numbers_are_multiplied_as_floating_ones():
         ({"A": np.ones((0, 0))}, r"A has shape \(0, 0\), expected a square"),
         ({"steps": 0}, "steps is 0, expected 1 or more"),
         ({"probes": 1.5}, "probes is 1.5, expected 1 or more"),
+        ({"steps": True}, "steps is True, expected 1 or more"),
+        ({"rng": 0}, r"rng is 0, expected a generator: np.random.default_rng\(0\)"),
+        ({"rng": None}, "rng is None, expected a generator"),
+        ({"A": 1j * np.eye(2)}, "A holds complex128, expected real numbers"),
         ({"kind": "ones"}, r"unknown kind 'ones'; choose one of \['signs', 'normal'\]"),
     ],
 )
@@ -286,6 +316,42 @@ def test_what_does_not_fit_is_refused(changes, message):
     arguments = {"A": np.eye(2), "rng": np.random.default_rng(0), **changes}
     with pytest.raises(ValueError, match=message):
         hf.spectral_density(**arguments)
+
+
+def test_counts_may_be_numbers_of_numpy():
+    A, steps = symmetric(np.arange(1.0, 9.0), 0), np.int64(3)
+    found = hf.spectral_density(A, np.random.default_rng(0), steps=steps, probes=np.int64(2))
+    assert found.n_products == 6
+
+
+@pytest.mark.parametrize("upper", [1.0, 0.01])
+def test_a_matrix_that_is_not_symmetric_is_refused(upper):
+    A = hf.asarray(np.diag(np.arange(1.0, 9.0)) + upper * np.triu(np.ones((8, 8)), 1))
+    with pytest.raises(ValueError, match=r"product 2 shows a matrix that is not symmetric"):
+        hf.spectral_density(A, np.random.default_rng(0))
+
+
+def test_one_step_sees_no_asymmetry_and_noise_is_none():
+    A = np.diag(np.arange(1.0, 9.0)) + np.triu(np.ones((8, 8)), 1)
+    assert hf.spectral_density(hf.asarray(A), np.random.default_rng(0), steps=1).n_products == 5
+    noise = 1e-6 * np.random.default_rng(1).standard_normal((8, 8))
+    A = hf.asarray(np.diag(np.arange(1.0, 9.0)) + noise)
+    assert hf.spectral_density(A, np.random.default_rng(0)).n_products == 40
+
+
+@pytest.mark.parametrize(
+    ("v", "steps", "message"),
+    [
+        (np.zeros(3), 2, "v has length 0.0, expected"),
+        (np.array([1.0, math.nan, 0.0]), 2, "v has length nan, expected"),
+        (np.ones(4), 2, r"v has shape \(4,\), expected \(3,\)"),
+        (np.ones(3, int), 2, "v holds int64, expected floating numbers"),
+        (np.ones(3), 0, "steps is 0, expected 1 or more"),
+    ],
+)
+def test_a_rule_begins_at_a_vector_that_fits(v, steps, message):
+    with pytest.raises(ValueError, match=message):
+        gauss_rule(hf.asarray(np.eye(3)), hf.asarray(v), steps)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

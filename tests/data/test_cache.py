@@ -76,7 +76,10 @@ def test_a_corrupt_file_is_made_again(corrupt, make, file):
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
-def test_no_damaged_byte_changes_the_array_or_raises(flip, make, file):
+def test_no_damaged_byte_changes_the_array_or_raises(
+    flip, make, file, monkeypatch
+):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)   # hundreds of them take seconds
     expected = cache.cached("x.npz", SHAPE, make)
     good = file.read_bytes()
     assert len(good) < 1000
@@ -154,6 +157,15 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_litter(make, file, monk
         cache.cached("x.npz", SHAPE, make)
     assert file.read_bytes() == b"old"
     assert os.listdir(file.parent) == ["x.npz"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_that_writes_the_same(make, file):
+    left = file.with_name(".x.0123abcd.part.npz")
+    other = file.with_name(".y.0123abcd.part.npz")
+    for part in (left, other):
+        part.write_bytes(b"PK half")
+    cache.cached("x.npz", SHAPE, make)
+    assert sorted(os.listdir(file.parent)) == [other.name, "x.npz"]
 
 
 def test_an_error_in_the_making_is_not_hidden(cache_home):

@@ -1,5 +1,6 @@
 """CIFAR-10 as its authors give it: both kinds of batches, and pickles that would do harm."""
 
+import gzip
 import io
 import os
 import pickle
@@ -93,6 +94,28 @@ def test_batches_are_read_from_their_archive_and_from_their_folder(
 
 
 @pytest.mark.parametrize("kind", [BIN, PY])
+def test_a_folder_s_batches_may_be_packed(kind, contents, expected, tmp_path):
+    for name, content in contents[kind].items():
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    must_equal(cifar.read_cifar_folder(tmp_path), expected)
+    damaged = tmp_path / f"{next(iter(contents[kind]))}.gz"
+    damaged.write_bytes(damaged.read_bytes()[:-6])
+    with pytest.raises(ValueError, match=r"gz' is no batch of CIFAR-10: its gzip is damaged"):
+        cifar.read_cifar_folder(tmp_path)
+
+
+def test_a_batch_that_is_a_bomb_is_given_up(tmp_path, peak, monkeypatch):
+    monkeypatch.setattr(cifar, "MOST", MEBI)
+    (tmp_path / "data_batch_1.bin.gz").write_bytes(gzip.compress(bytes(2**26)))
+
+    def read():
+        with pytest.raises(ValueError, match="it has more than 1,048,576 bytes, unpacked"):
+            cifar.read_cifar_folder(tmp_path)
+
+    assert peak(read) < 8 * MEBI
+
+
+@pytest.mark.parametrize("kind", [BIN, PY])
 def test_a_missing_batch_is_named(kind, contents, write_tar, tmp_path):
     files = {f"{kind}/{name}": it for name, it in contents[kind].items() if "batch_4" not in name}
     with pytest.raises(ValueError, match=r"is no archive of CIFAR-10: it has no data_batch_4"):
@@ -158,6 +181,7 @@ def test_a_pickle_that_would_do_something_does_nothing(protocol, place, tmp_path
         b"cbuiltins\neval\n(S'1'\ntR.", b"cos\nsystem\n(S'true'\ntR.", b"(S'true'\nios\nsystem\n.",
         b"\x80\x02cnumpy\nload\n.", b"\x80\x02cnumpy.core.multiarray\nscalar\n.",
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.", b"\x80\x02\x82\x01.", b"P1\n.",
+        b"\x80\x02cos\\ \nsystem\n.",                     # of which Python would warn
     ],
 )  # fmt: skip
 def test_no_other_name_and_no_other_instruction_is_taken(content):

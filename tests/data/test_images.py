@@ -1,13 +1,16 @@
 """Images from whatever a path leads to, and what their source says of them."""
 
+import gzip
 import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minihf.data import cache, load, read_images
+from minihf.data import cache, find, load, read_images
+from minihf.data.checksums import State, states
 from minihf.data.sources import SOURCES, File, Form
 
 BIN = "cifar-10-batches-bin"
@@ -72,6 +75,26 @@ def test_a_set_is_recognised_by_its_checksums_wherever_it_lies(write_idx, tmp_pa
     assert images.source == "downloads: 20 training and 10 test images, as given"
 
 
+def test_batches_may_be_packed_one_by_one_and_then_are_located_verified_and_read_alike(
+    batches, monkeypatch, tmp_path
+):
+    digests = {name: hashlib.sha256(it).hexdigest() for name, it in batches.items()}
+    form = Form(BIN, tuple(File(name, f"sha256:{it}") for name, it in digests.items()))
+    source = replace(SOURCES["cifar10"], forms=(form,), n_train=20, n_test=2)
+    monkeypatch.setitem(SOURCES, "cifar10", source)
+    monkeypatch.setenv("MINIHF_DATA", str(tmp_path))
+    folder = tmp_path / "cifar10" / BIN
+    folder.mkdir(parents=True)
+    for number, (name, content) in enumerate(batches.items()):
+        packed = number % 2 == 0
+        path = folder / (f"{name}.gz" if packed else name)
+        path.write_bytes(gzip.compress(content) if packed else content)
+    assert find("cifar10").path == folder
+    assert set(states(source, folder).values()) == {State.FINE}
+    assert "all 20 training and 2 test images" in load("cifar10").source
+    assert "all 20 training and 2 test images" in read_images(folder.parent, "mine").source
+
+
 @pytest.mark.usefixtures("little_cifar")
 def test_the_archive_is_recognised_and_loaded(archive, tmp_path, monkeypatch):
     whole = "CIFAR-10 (Krizhevsky): all 20 training and 2 test images; no licence is stated by its "
@@ -115,10 +138,44 @@ def test_a_name_stands_for_the_set_that_is_found_and_never_for_a_subset(
         read_images("cifar10", "cifar10")
     write_idx(cache.folder() / "mnist")
     assert "all 20 training" in read_images("mnist", "mnist").source
+
+
+@pytest.mark.usefixtures("little_mnist")
+def test_a_bare_name_is_the_set_whatever_lies_here_under_that_name(
+    write_idx, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
-    write_idx(tmp_path / "mnist").joinpath("t10k-images-idx3-ubyte").unlink()
-    with pytest.raises(ValueError, match="'mnist' has no t10k-images"):    # a path comes first
-        read_images("mnist", "mnist")
+    other = write_idx(tmp_path / "mnist") / "t10k-labels-idx1-ubyte"
+    other.write_bytes(other.read_bytes()[:-1] + b"\0")
+    for name in ("mnist", Path("mnist")):
+        with pytest.raises(FileNotFoundError, match=r"; what lies here under .* is './mnist'$"):
+            read_images(name, "mine")
+    write_idx(cache.folder() / "mnist")
+    for name in ("mnist", Path("mnist")):
+        assert read_images(name, "mine").y_test[-1] == 9
+    for path in ("./mnist", "mnist/", "../" + tmp_path.name + "/mnist", other.parent):
+        images = read_images(path, "mine")
+        assert (images.name, images.y_test[-1]) == ("mine", 0)
+
+
+@pytest.mark.usefixtures("little_mnist")
+def test_a_path_that_load_is_given_is_one_even_if_it_reads_like_a_name(
+    write_idx, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="cannot read 'mnist': no such file or folder"):
+        load("mnist", path="mnist")
+    write_idx(tmp_path / "mnist")
+    assert "all 20 training" in load("mnist", path="mnist").source
+
+
+@pytest.mark.usefixtures("little_mnist")
+def test_a_path_with_another_set_than_was_asked_for_is_refused(write_idx, archive, tmp_path):
+    folder = write_idx(tmp_path / "downloads")
+    with pytest.raises(ValueError, match=r"downloads' is mnist; expected fashion-mnist$"):
+        load("fashion-mnist", path=folder)
+    with pytest.raises(ValueError, match=r"gz' has images of \(3, 32, 32\) channels.* mnist has"):
+        load("mnist", path=archive)
 
 
 def test_what_has_no_images_is_refused_with_what_was_expected(tmp_path, payloads):
@@ -137,6 +194,15 @@ def test_what_has_no_images_is_refused_with_what_was_expected(tmp_path, payloads
             read_images(tmp_path / name, "mine")
         assert name in str(refusal.value)
         assert "\n" not in str(refusal.value)
+
+
+def test_of_a_folder_with_idx_files_and_an_archive_the_files_count_for_the_archive_has_a_path(
+    write_idx, archive, tmp_path
+):
+    folder = write_idx(tmp_path / "downloads")
+    archive.rename(folder / archive.name)
+    assert read_images(folder, "mine").x_train.shape == (20, 1, 28, 28)
+    assert read_images(folder / archive.name, "mine").x_train.shape == (20, 3, 32, 32)
 
 
 def test_labels_are_checked_whatever_they_come_from(write_idx, tmp_path):

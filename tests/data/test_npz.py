@@ -1,6 +1,7 @@
 """Images from a user's npz file: read without unpickling, or refused in one line."""
 
 import io
+import os
 import struct
 from contextlib import suppress
 from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -51,6 +52,7 @@ def test_images_keep_their_shape_and_become_numbers_from_zero_to_one(arrays, wri
         ({"y_test": np.array([0, 99])}, r"images.npz': y_test has a label 99; .*labels of y_train"),
         ({"y_test": np.array([-1, 0])}, "y_test has a label -1; expected 0 to"),
         ({"y_train": np.array([-2, 0, 1, 2, 3, 9])}, "y_train has a label -2"),
+        ({"y_train": np.full(6, 2**64 - 1, np.uint64)}, "y_train has a label 18446744073709551615"),
         ({"y_train": np.zeros(5, np.uint8)}, "and integer labels"),
         ({"y_train": np.array([{}] * 6)}, "is no npz file of images: its y_train is no array of"),
     ],
@@ -97,6 +99,12 @@ def test_a_missing_a_torn_and_a_foreign_file_are_refused(arrays, write, tmp_path
             file.writestr(name, "text")
     with pytest.raises(ValueError, match="is no npz file of images: its x_train is no array"):
         read_npz(path, "little")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.npz")
+    with pytest.raises(ValueError, match=r"cannot read '.*images.npz': it is no file"):
+        read_npz(tmp_path / "images.npz", "little")
 
 
 def test_a_file_with_a_changed_byte_is_refused(arrays, write):

@@ -1,6 +1,7 @@
 """Where a set is found, in which order, and what is said when it is not."""
 
 import gzip
+import os
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 import minihf as hf
 import minihf.data.places
-from minihf.data import cache, embedded, find, load
+from minihf.data import cache, embedded, find, first, load, read_images
 from minihf.data.checksums import State, states
 from minihf.data.sources import SOURCES
 
@@ -30,8 +31,31 @@ def test_the_user_s_folder_comes_before_the_cache_and_the_cache_before_the_syste
     assert places == [
         (system, "the system"), (cached, "the user's cache"), (users, "$MINIHF_DATA")
     ]  # fmt: skip
+    assert load("mnist").where == "$MINIHF_DATA"
+    assert read_images("mnist", "mine").where == "$MINIHF_DATA"
+    assert load("mnist", path=system).where == "given"
     given = find("mnist", system)
     assert (given.path, given.where, given.subset) == (system, "given", False)
+
+
+def test_the_user_may_have_several_folders_and_what_is_fetched_goes_to_the_first(
+    write_idx, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MINIHF_DATA", os.pathsep.join(["", "~/one", str(tmp_path / "two"), ""]))
+    second = write_idx(tmp_path / "two" / "mnist")
+    assert (find("mnist").path, find("mnist").where) == (second, "$MINIHF_DATA")
+    first = write_idx(tmp_path / "one" / "mnist")
+    assert find("mnist").path == first
+    assert minihf.data.places.folder_of_sets() == tmp_path / "one"
+    with pytest.raises(FileNotFoundError, match=rf"in {tmp_path}/one, {tmp_path}/two, /"):
+        find("cifar10")
+
+
+def test_a_home_that_there_is_not_is_said_to_be_in_the_user_s_folder(monkeypatch):
+    monkeypatch.setenv("MINIHF_DATA", "~nobody-has-this-name/sets")
+    with pytest.raises(RuntimeError, match=r"^\$MINIHF_DATA is '~nobody.*', but there is no such"):
+        find("mnist")
 
 
 @pytest.mark.parametrize("folder", ["~/sets", "sets", "./sets"])
@@ -63,19 +87,21 @@ def test_a_part_of_a_set_is_passed_over_for_all_of_it(write_idx, tmp_path, monke
 def test_without_all_of_mnist_there_is_the_subset_and_it_says_so():
     place = find("mnist")
     assert (place.path.name, place.where, place.subset) == ("mnist-5k.npz", "the package", True)
-    with pytest.warns(UserWarning, match=r"mnist: only a subset is here, MNIST .*`minihf data fetch"
-                                         " mnist` fetches all of it") as told:
+    with pytest.warns(UserWarning, match=r"^of mnist only a subset is here, mnist-5k in the package"
+                                         "; `minihf data fetch mnist` fetches all of it$") as told:
         images = load("mnist")
     assert told[0].filename == __file__
     assert (images.name, images.subset, len(images.x_train)) == ("mnist-5k", True, 5000)
     assert "subset, the first 5,000 of 60,000" in images.source
-    assert "subset=True" in repr(images)
+    assert "subset=True, where='the package'" in repr(images)
 
 
 def test_only_subsets_say_that_they_are_some():
     assert embedded.mnist_5k().subset
     assert embedded.mnist_5k().autoencoding().subset
     assert not embedded.digits().subset
+    assert first(embedded.digits(), 50).subset
+    assert not first(embedded.digits(), 1437).autoencoding().subset
 
 
 def test_embedded_sets_are_in_the_package_and_drawn_ones_nowhere():
@@ -153,6 +179,17 @@ def test_each_file_is_fine_damaged_or_missing(write_idx, tmp_path, little_mnist)
     assert list(found.values()) == [State.DAMAGED, State.DAMAGED, State.MISSING, State.FINE]
     shutil.rmtree(folder)
     assert states(little_mnist, folder) == {}
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(write_idx, little_mnist):
+    folder = write_idx(cache.folder() / "mnist")
+    (folder / "t10k-images-idx3-ubyte").unlink()
+    (folder / "t10k-images-idx3-ubyte").mkdir()
+    assert [it.value for it in states(little_mnist, folder).values()] == [
+        "fine", "fine", "unreadable", "fine"
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"^cannot read '.*t10k-images-idx3-ubyte': it is no file"):
+        load("mnist")
 
 
 def test_a_path_is_only_for_sets_that_lie_somewhere():

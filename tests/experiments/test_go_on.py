@@ -14,6 +14,7 @@ import pytest
 
 import minihf as hf
 from minihf import cli
+from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS
 from minihf.experiments.run_folder import LOG, read_plan
 from minihf.train.archive import unpack
@@ -28,14 +29,14 @@ def in_a_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupted(monkeypatch, capsys):
-    """Run with Ctrl-C at the third update; give what was printed."""
+    """Run with Ctrl-C, or another signal, at the third update; give what was printed."""
 
-    def run(*words):
+    def run(*words, by=signal.SIGINT):
         step = hf.SGD.step
 
         def interrupt(self, net, loss, params, state, batch):
             if state.update == 2:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), by)
             return step(self, net, loss, params, state, batch)
 
         monkeypatch.setattr(hf.SGD, "step", interrupt)
@@ -73,6 +74,14 @@ def test_a_run_in_a_folder_goes_on_to_the_same_bits(words, interrupted):
     assert Path("one/figure.png").exists()
 
 
+def test_sigterm_ends_a_run_as_ctrl_c_does(interrupted):
+    printed = interrupted("--updates", "6", "--out", "one", by=signal.SIGTERM)
+    assert "to go on: minihf run --out one --resume" in printed
+    assert hf.History.read(Path("one") / LOG).last["updates"] == 3
+    assert unpack(Path("one") / "latest.npz")[0]["value"]["Progress"]["updates"] == 3
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_the_same_command_goes_on_with_the_last_run_it_made(interrupted, capsys):
     assert cli.main([*RUN, "--updates", "6"]) == 0
     interrupted("--updates", "6")
@@ -92,6 +101,33 @@ def test_a_larger_budget_goes_further():
     planned = read_plan(Path("one"))
     assert planned["budget"] == {"updates": 6}
     assert planned["conditions"]["budget"] == "6 updates"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [(["--updates", "3"], "3 updates"), (["--seconds", "1e-9"], "1e-09 s")]
+)
+def test_a_budget_that_the_run_is_beyond_is_refused(words, expected, capsys):
+    assert cli.main([*RUN, "--updates", "6", "--out", "one"]) == 0
+    before = {path.name: path.read_bytes() for path in Path("one").iterdir()}
+    assert cli.main(["run", "--out", "one", "--resume", "--quiet", *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"minihf: 'one' is beyond {expected}")
+    assert re.search(r"it has made 6 updates in \S+ seconds; give it more, or begin another", line)
+    assert {path.name: path.read_bytes() for path in Path("one").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("budget", {}), ("budget", {"updates": "six"}), ("budget", {"days": 3}), ("cases", "x"),
+     ("data_path", 5), ("scale", 7), ("label", None)],
+)  # fmt: skip
+def test_what_no_run_json_says_is_a_line(name, value, capsys):
+    assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 0
+    path = Path("one/run.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    assert cli.main(["run", "--out", "one", "--resume", "--quiet"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("minihf: 'one/run.json' is of no run: ")
 
 
 @pytest.mark.parametrize(
@@ -132,11 +168,13 @@ def test_other_data_and_other_settings_are_refused_and_another_numpy_is_told(cap
         assert f"'one/run.json' is of another run: {name} 'other' there and " in line
         change(name, there)
     change("numpy", "1.0")
-    assert cli.main(going_on) == 0
-    assert (
-        f"not bit for bit as it would have been: numpy '1.0' there and {np.__version__!r} here"
-        in capsys.readouterr().out
-    )
+    difference = f"numpy '1.0', then {np.__version__!r}"
+    for _ in range(2):
+        assert cli.main(going_on) == 0
+        said = capsys.readouterr().out
+        assert f"not bit for bit as it would have been: {difference}\n" in said
+        planned = read_plan(Path("one"))
+        assert (planned["conditions"]["numpy"], planned["went_on"]) == ("1.0", [difference])
 
 
 def test_a_complete_run_without_checkpoints_stays_as_it_is(capsys):
@@ -170,7 +208,23 @@ def test_a_folder_without_a_run_is_refused(capsys):
         assert line.endswith("holds no run: there is no run.json")
 
 
-def test_a_run_of_a_race_goes_on_with_the_race(capsys):
+def test_of_two_runs_that_begin_in_a_folder_the_slower_one_replaces_nothing(monkeypatch, capsys):
+    load = Experiment.of
+
+    def slow(*arguments):
+        monkeypatch.setattr(Experiment, "of", load)
+        assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 0
+        before.update((path.name, path.read_bytes()) for path in Path("one").iterdir())
+        return load(*arguments)
+
+    before = {}
+    monkeypatch.setattr(Experiment, "of", slow)
+    assert cli.main([*RUN, "--updates", "2", "--seed", "1", "--out", "one"]) == 1
+    assert "minihf: 'one' has a run, which stays as it is" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in Path("one").iterdir()} == before
+
+
+def test_a_run_of_a_race_goes_on_with_the_race(monkeypatch, capsys):
     race = ["race", "classifier-digits", "--methods", "sgd", "--seeds", "0", "--updates", "2"]
     assert cli.main([*race, "--out", "race", "--quiet"]) == 0
     assert cli.main(["run", "--out", "race/sgd-0", "--resume"]) == 1
@@ -178,6 +232,9 @@ def test_a_run_of_a_race_goes_on_with_the_race(capsys):
         "minihf: 'race/sgd-0' is a run of a race, which goes on by its own command: minihf "
         f"{' '.join(race)} --out race --quiet\n"
     )
+    monkeypatch.chdir("race/sgd-0")
+    assert cli.main(["run", "--out", ".", "--resume"]) == 1
+    assert "'.' is a run of a race" in capsys.readouterr().err
 
 
 def test_a_task_is_required_unless_a_folder_is_given(capsys):
@@ -210,6 +267,59 @@ def test_with_records_there_is_a_bar_unless_it_is_to_be_quiet(capsys):
     said = capsys.readouterr()
     assert "100%" in said.err
     assert all(line.startswith("{") for line in said.out.splitlines())
+
+
+@pytest.fixture
+def pipe():
+    """Give the two ends of a pipe."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as there, os.fdopen(writing, "w") as here:
+        yield there, here
+
+
+def test_a_reader_that_goes_ends_the_run_and_it_can_go_on(pipe, monkeypatch, capsys):
+    step, (there, here) = hf.SGD.step, pipe
+
+    def close(self, net, loss, params, state, batch):
+        if state.update == 2:
+            there.close()
+        return step(self, net, loss, params, state, batch)
+
+    monkeypatch.setattr(hf.SGD, "step", close)
+    monkeypatch.setattr(sys, "stdout", here)
+    assert cli.main([*RUN, "--updates", "60", "--json", "--out", "one"]) == 1
+    history = hf.History.read(Path("one") / LOG)
+    assert history.ended == "interrupted"
+    assert history.last["updates"] == 4                   # record 3 was not read any more
+    assert "to go on: minihf run --out one --resume" in capsys.readouterr().err
+    assert unpack(Path("one") / "latest.npz")[0]["value"]["Progress"]["updates"] == 4
+
+
+def test_where_nobody_reads_what_is_said_that_is_no_failure_to_speak_of(pipe, monkeypatch, capsys):
+    there, here = pipe
+    there.close()
+    monkeypatch.setattr(sys, "stdout", here)
+    assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 1
+    here.flush()                                                    # as Python does when it ends
+    assert capsys.readouterr().err == ""
+    assert hf.History.read(Path("one") / LOG).ended == "2 updates"
+
+
+def test_a_run_wants_no_terminal(monkeypatch):
+    for name in "stdout", "stderr":
+        monkeypatch.setattr(sys, name, None)              # what Python has where they are closed
+    words = ["run", "classifier-digits", "--method", "sgd", "--updates", "2"]
+    assert cli.main([*words, "--out", "one"]) == 0
+    assert cli.main([*words, "--out", "two", "--json"]) == 0
+    assert cli.main(["watch", "one"]) == 0
+
+
+def test_a_folder_may_be_called_what_the_terminal_cannot_print(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    name = "\N{LATIN SMALL LETTER U WITH DIAERESIS}"
+    assert cli.main([*RUN, "--updates", "2", "--out", name]) == 0
+    assert r"/\xfc" in printed.buffer.getvalue().decode("ascii")
 
 
 def test_a_record_is_printed_at_once(monkeypatch):

@@ -11,7 +11,13 @@ from minihf.backend import to_host
 from minihf.experiments.experiment import Experiment
 from minihf.experiments.methods import METHODS, Method
 from minihf.experiments.networks import autoencoder
-from minihf.experiments.portrait import lanczos_density, portrait_of, read_portrait, write_portrait
+from minihf.experiments.portrait import (
+    CASES,
+    lanczos_density,
+    portrait_of,
+    read_portrait,
+    write_portrait,
+)
 from minihf.experiments.tasks import TASKS
 from minihf.optim import SGD
 
@@ -96,7 +102,7 @@ def test_a_density_is_asked_for_each_block_of_the_task(digits, trained):
 
     portrait = portrait_of(digits, trained, density=row_sums)
     assert list(portrait) == ["confusion", "spectrum/hidden", "spectrum/dense"]
-    x, y = digits.data.x_train[:250], digits.data.y_train[:250]
+    x, y = digits.data.x_train[:CASES], digits.data.y_train[:CASES]
     lin = hf.linearize(digits.net, trained.params, x)
     block = hf.GGN(lin, hf.SoftmaxCrossEntropy(), y, partition="layer").block("dense")
     np.testing.assert_array_equal(portrait["spectrum/dense"], row_sums(block))

@@ -20,10 +20,13 @@ from minihf.experiments.experiment import Experiment
 from minihf.experiments.logs import is_complete
 from minihf.experiments.machine import THREADS
 from minihf.experiments.methods import METHODS
+from minihf.experiments.portrait import PORTRAIT
 from minihf.experiments.run_folder import read_plan
 from minihf.experiments.summary import ends
 from minihf.experiments.tasks import TASKS
+from minihf.experiments.tasks.task import LOOKS
 from minihf.optim import Adam
+from minihf.train.log import as_line
 
 WORDS = ("adam", "sgd:lr=0.1")
 TURNS = [("Adam", 0), ("SGD, lr=0.1", 0), ("Adam", 1), ("SGD, lr=0.1", 1)]
@@ -112,7 +115,7 @@ def complete(folder):
 
 @pytest.mark.usefixtures("backend")
 def test_all_methods_are_looked_at_after_so_many_updates_whatever_they_take(race):
-    runs = race(looks=1, budget={"seconds": 20})               # of which an update takes one
+    runs = race(looks=hf.Looks(often=1, at=LOOKS.at), budget={"seconds": 20})  # an update is one
     for seeds in runs.values():
         assert seeds[0].column("updates") == [0, 1, 2, 4, 8, 16, 20]
 
@@ -165,6 +168,17 @@ def test_settings_are_described_alike_in_every_process(name):
     for method in TASKS[name].methods.values():
         assert "0x" not in described(method)
         assert described(method).startswith(type(method.opt).__name__)
+
+
+def test_records_of_a_race_are_told_with_the_run_that_they_are_of(race, tmp_path):
+    told = []
+    race(on_record=told.append)
+    runs = [(record.pop("method"), record.pop("seed")) for record in told]
+    assert list(dict.fromkeys(runs)) == [(word, seed) for seed in (0, 1) for word in WORDS]
+    for word, seed in set(runs):
+        log = racing.run_folder(tmp_path / "race", word, seed) / "log.jsonl"
+        mine = [record for record, run in zip(told, runs, strict=True) if run == (word, seed)]
+        assert "".join(map(as_line, mine)) == log.read_text()
 
 
 # Going on -----------------------------------------------------------------------------------
@@ -226,6 +240,26 @@ def test_a_run_that_was_under_way_goes_on_from_its_checkpoint(
     assert made == [(0, 64), *((update, 128) for update in range(2, 6))]     # after the rehearsal
     assert texts(tmp_path / "race") == texts(tmp_path / "whole")
     assert again["sgd:lr=0.1"][1].records == whole["sgd:lr=0.1"][1].records
+
+
+def test_a_run_that_was_killed_before_its_portrait_has_it_taken(race, trained, tmp_path):
+    race()
+    whole, run = texts(tmp_path / "race"), tmp_path / "race" / "adam-1"
+    (run / PORTRAIT).unlink()
+    trained.clear()
+    race()
+    assert trained == [("Adam", 1)]
+    assert (run / PORTRAIT).exists()
+    assert texts(tmp_path / "race") == whole
+
+
+def test_the_checkpoints_of_complete_runs_may_be_deleted(race, trained, tmp_path):
+    race()
+    for path in (tmp_path / "race").glob("*/*.npz"):
+        path.unlink()
+    trained.clear()
+    race()
+    assert trained == []
 
 
 def test_checkpoints_that_cannot_be_read_are_named_and_nothing_is_lost(

@@ -358,6 +358,20 @@ def test_a_wrong_task_or_method_is_exit_code_two(words, expected, capsys):
     assert expected in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_run_is_looked_at_on_five_hundred_cases_and_at_the_end_on_all():
+    digits = Experiment.of(TASKS["classifier-digits"])
+    history = digits.train(METHODS["adam"], {"updates": 9}, seed=0, progress=False)
+    assert history.column("updates") == list(range(10))
+    train = digits.data.x_train, digits.data.y_train
+    seen, _ = digits.task.looks.along_the_way(train, None)
+    assert len(seen[0]) == 500
+    of_seen, of_all = (
+        np.mean(digits.net(history.params, x).argmax(axis=-1) != y) for x, y in (seen, train)
+    )
+    assert history.last["train"] == pytest.approx(of_seen)
+    assert history.final("train") == pytest.approx(of_all)
+
+
 def test_a_method_that_averages_is_looked_at_where_the_mean_is():
     digits = Experiment.of(TASKS["classifier-digits"])
     averaging = replace(METHODS["sgd"], averaging=0.5)

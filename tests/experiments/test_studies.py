@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import minihf as hf
 from minihf import cli
 from minihf.experiments import reproduce as reproducing
 from minihf.experiments.claims import Ahead, GetsBelow, NeverRises
@@ -13,10 +15,12 @@ from minihf.experiments.results import Result
 from minihf.experiments.results_page import read_results, write_page
 from minihf.experiments.scales import SCALES
 from minihf.experiments.studies import LAPTOP_MINUTES, STUDIES
+from minihf.experiments.tasks import TASKS
 from minihf.experiments.variants import variant
 
-LOOKING = 1.25
-"""Looks may take a quarter of the training time on top."""
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+LOOKING = 1.03
+"""Looks take less than 3 % of the updates' time on top."""
 
 
 QUICK = ("chen2018-deep-sigmoid", "chan_szeto1999-groupings")
@@ -80,6 +84,7 @@ def test_the_page_has_every_study_its_claims_and_its_figure(quick, tmp_path):
         assert f"## {STUDIES[name].title}" in text
         assert f"page/{name}.png" in text
         assert must_be_drawable(tmp_path / "page" / f"{name}.png").exists()
+        assert text.count("What it took to come to a training error of") == len(results)
         for claim in STUDIES[name].claims:
             assert f"| {claim.words(labels)}" in text
             assert claim.answer(result.runs).numbers in text
@@ -123,7 +128,7 @@ def test_a_page_of_nothing_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "columns": [], "runs": [1]}']
+    "text", ["", "[]", "{}", '{"format": 1}', '{"format": 2, "columns": [], "runs": [1]}']
 )
 def test_a_result_that_is_none_is_refused_by_name(text, tmp_path):
     path = tmp_path / "zhang2017-cnn.json"
@@ -139,6 +144,14 @@ CHANGES = {
     "a short record": (lambda held: held["runs"][0]["records"][0].pop(), "expected records of"),
     "a word for a number": (
         lambda held: held["runs"][0]["records"][0].__setitem__(0, "x"), "'updates' of a record"
+    ),
+    "no errors of all": (lambda held: held["runs"][0].pop("at_end"), "'at_end' is missing"),
+    "another name at the end": (
+        lambda held: held["runs"][0].update(at_end={"updates": 3}), "'at_end' has updates; expected"
+    ),
+    "a word for an error of all": (
+        lambda held: held["runs"][0].update(at_end={"train_at_end": "x", "test_at_end": 1}),
+        "'train_at_end' of a",
     ),
     "no end": (lambda held: held["runs"][0].update(ended=None), "'ended' is None, expected str"),
     "another study": (lambda held: held.update(study="mine"), "is of the study 'mine'"),
@@ -163,7 +176,23 @@ def test_a_result_is_read_back_as_it_was_written(quick, tmp_path):
     result = Result.read(next(quick.glob("*.json")))
     result.write(tmp_path / "again.json")
     assert Result.read(tmp_path / "again.json").runs == result.runs
-    assert json.loads((tmp_path / "again.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "again.json").read_text())["format"] == 2
+
+
+def test_a_result_has_the_errors_of_all_cases_where_looks_measured_a_part(
+    undrawn, monkeypatch, tmp_path
+):
+    name = QUICK[0]
+    few = replace(TASKS["deep-sigmoid"], looks=hf.Looks(cases=50))
+    monkeypatch.setitem(TASKS, "deep-sigmoid", few)
+    result = reproducing.reproduce(name, "smoke", tmp_path, progress=False)
+    kept = Result.read(tmp_path / f"{name}.json")
+    assert kept.conditions["looked_at"] == "50 cases, all at the end"
+    for word, seeds in kept.runs.items():
+        for error in ("train", "test"):
+            made, read = (runs[0].final(error) for runs in (result.runs[word], seeds))
+            assert read == pytest.approx(made, rel=1e-3)
+            assert read != seeds[0].last[error]
 
 
 def test_the_command_runs_the_studies_that_it_is_told(monkeypatch, tmp_path, capsys):
@@ -219,3 +248,11 @@ def test_at_paper_scale_the_whole_set_is_wanted(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="minihf data fetch mnist"):
         reproducing.reproduce("zhang2017-lstm", "paper", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_looks_took_less_than_three_hundredths_of_the_time(path):
+    for word, seeds in Result.read(path).runs.items():
+        for seed, history in seeds.items():
+            share = history.last["looking"] / history.last["seconds"]
+            assert share < 0.03, f"{word}, seed {seed}: {share:.3f}"

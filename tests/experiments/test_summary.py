@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minihf.experiments.methods import METHODS
-from minihf.experiments.summary import Spread, curve, ends, final, seconds_to, target_of
+from minihf.experiments.summary import Spread, cost_to, curve, ends, final, target_of
 from minihf.experiments.variants import first_order as first_order_of
 
 
@@ -45,11 +45,12 @@ def test_looks_at_the_same_x_count_as_the_last_of_them(made_up):
     assert curve(runs, "products", "train").median.tolist() == [4]
 
 
-def test_the_seconds_to_a_target_are_those_of_the_first_look_below_it(three, made_up):
-    assert seconds_to(three, 4.0) == Spread(4, 2, 6)
-    assert seconds_to(three, 2.5) == Spread(6, 5, math.inf)          # one never came there
+def test_the_cost_of_a_target_is_that_of_the_first_look_below_it(three, made_up):
+    assert cost_to(three, 4.0) == Spread(4, 2, 6)
+    assert cost_to(three, 2.5) == Spread(6, 5, math.inf)          # one never came there
+    assert cost_to(three, 4.0, "updates") == Spread(40, 20, 60)
     lost_again = {0: made_up([(0, 8.0), (1, 2.0), (2, 5.0)])}
-    assert seconds_to(lost_again, 2.0).median == 1
+    assert cost_to(lost_again, 2.0).median == 1
 
 
 def test_the_target_is_what_the_best_first_order_method_came_to(made_up):

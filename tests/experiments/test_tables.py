@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from minihf.experiments.tables import markdown, table
+from minihf.experiments.tables import costs, markdown, table
 
 
 def rows_of(text):
@@ -43,9 +43,31 @@ def test_a_row_has_the_medians_and_ranges_of_a_method(made_up):
     }  # fmt: skip
 
 
+def test_what_a_target_took_is_counted_in_every_currency(made_up):
+    rows = rows_of(markdown(costs(race(made_up), 4.5)))
+    assert rows["minihf"] == {
+        "until then": "minihf", "updates": "6 (3 to 9)", "products": "200 (100 to 300)",
+        "data passes": "4 (2 to 6)", "seconds": "2 (1 to 3)",
+    }  # fmt: skip
+    assert rows["adam"]["updates"] == "1,890 (1,800 to –)"
+
+
 def test_a_target_of_ones_own_replaces_the_column(made_up):
     rows = rows_of(table(race(made_up), target=0.5))
     assert [row["seconds to 0.5"] for row in rows.values()] == ["–", "–"]
+
+
+def test_errors_of_all_cases_are_the_tables_and_those_along_the_way_the_target_s(made_up):
+    runs = race(made_up)
+    along = "Train and test error are those at the end, on more cases than along the way."
+    assert along not in table(runs)
+    for history in runs["adam"].values():
+        history.last.update(train_at_end=6.0, test_at_end=7.0)
+    text = table(runs, first_order=["adam"])
+    assert along in text
+    adam = rows_of(text)["adam"]
+    assert (adam["train error"], adam["test error"]) == ("6", "7")
+    assert adam["seconds to 4.5"] == "9 (9 to –)"
 
 
 def test_a_single_run_has_neither_ranges_nor_a_target_nor_notes(made_up):

@@ -10,8 +10,8 @@ import pytest
 
 from minihf import cli
 from minihf.experiments import watch as watching
-from minihf.experiments.files import alone_in, is_held
 from minihf.experiments.watch import Watch
+from minihf.files import alone_in, is_held
 
 PLAN = {
     "format": 1, "task": "t", "method": "sgd:lr=0.1", "label": "SGD", "first_order": True,
@@ -148,6 +148,34 @@ def test_the_bar_says_when_there_has_been_no_record_for_long(scene, capsys):
         scene.steps.clear()
 
 
+def test_no_record_for_long_is_what_one_expects_of_a_run_that_has_ended(scene, capsys):
+    scene.make(".", record(4, "4 updates"))
+    scene.watch(now=lambda: (scene.folder / "log.jsonl").stat().st_mtime + 300)
+    assert "no record" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes", [{"train": "x"}, {"lam": [1]}, {"products": "x"}, {"problem": 5}]
+)
+def test_a_record_that_no_run_writes_is_a_line(changes, scene, capsys):
+    scene.make(".", record(0), record(4, "4 updates", **changes))
+    assert cli.main(["watch", str(scene.folder)]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"minihf: '{scene.folder / 'log.jsonl'}', line 2: expected a record as a run writes it"
+    )
+
+
+@pytest.mark.parametrize("budget", [{}, {"updates": "six"}, {"days": 3}, {"updates": 3, "x": 3}])
+def test_a_budget_that_is_none_is_a_line(budget, scene, capsys):
+    scene.make(".", record(0), budget=budget)
+    assert cli.main(["watch", str(scene.folder)]) == 1
+    assert capsys.readouterr().err == (
+        f"minihf: '{scene.folder / 'run.json'}' is of no run: 'budget' is {budget}, "
+        "expected one such as {'updates': 50}\n"
+    )
+
+
 def test_seconds_are_a_budget_too(scene, capsys):
     scene.make(".", record(1, seconds=2.0, ended="interrupted"), budget={"seconds": 8.0})
     scene.watch()
@@ -180,7 +208,7 @@ def test_a_race_that_has_ended_is_shown_at_once(race, capsys):
     assert race.watch()
     assert race.said == ["ended: 4 runs"]
     shown = capsys.readouterr().err
-    assert shown.count("00:00 left, update 4") >= 4
+    assert shown.count("00:00 left, loss 2.5, lam 0.25, 30 products/s, update 4") >= 4
     for name in ("adam, seed 0", "adam, seed 1", "sgd:lr=0.1, seed 0", "sgd:lr=0.1, seed 1"):
         assert name in shown
 
@@ -201,8 +229,22 @@ def test_the_runs_of_a_race_are_drawn_as_they_come(race, capsys):
     assert race.said == ["ended: 4 runs"]
     shown = capsys.readouterr().err
     for name in ("adam, seed 1", "sgd:lr=0.1, seed 0", "sgd:lr=0.1, seed 1"):
-        assert re.search(f"{name}  50%.* left, update 2", shown)
-        assert re.search(f"{name} 100%.* left, update 4", shown)
+        assert re.search(f"{name}  50%.* left, .*update 2", shown)
+        assert re.search(f"{name} 100%.* left, .*update 4", shown)
+
+
+@needs_flock
+def test_a_run_that_is_about_to_begin_is_waited_for(race):
+    for run in RUNS[1:]:
+        race.make(run, *WHOLE, **words(run))
+    race.hold()
+    (race.folder / RUNS[0]).mkdir()
+    race.hold(RUNS[0])                                          # run.json is what comes next
+    race.then(lambda: race.make(RUNS[0], record(0), **words(RUNS[0])))
+    race.then(race.add, RUNS[0], record(4, "4 updates"))
+    assert race.watch()
+    assert race.steps == []
+    assert race.said == ["ended: 4 runs"]
 
 
 @needs_flock

@@ -7,19 +7,22 @@ import json
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minihf as hf
+from minihf import ops, optim
 from minihf.train import archive
 from minihf.train.archive import Unreadable, pack, unpack
 from minihf.train.checkpoint import BEST, LATEST, PREVIOUS, Checkpoints, parameters
-from minihf.train.progress import Progress
+from minihf.train.progress import KINDS, Progress
 
 HERE = Path(__file__).parent
 KILLING = HERE / "killing.py"
@@ -37,6 +40,13 @@ CLOCKS = {"seconds", "looking"}
 
 class Stop(Exception):
     """What ends a run in its middle."""
+
+
+class Steps(hf.Layer):
+    """Takes each number of a case as a step in time."""
+
+    def __call__(self, params, x):
+        return ops.reshape(x, (*x.shape, 1))
 
 
 @pytest.fixture
@@ -88,14 +98,37 @@ def records(path):
 # Never having stopped -------------------------------------------------------------------------
 
 
+NOISY = hf.Sequential(hf.Dense(3, 4), hf.Dropout(0.5, 4), hf.Tanh(), hf.Dense(4, 2))
+DENSE = hf.Sequential(hf.Dense(3, 4), hf.Tanh(), hf.Dense(4, 2))
+RECURRENT = hf.Sequential(Steps(), hf.LSTM(1, 3), hf.LastStep(), hf.Dense(3, 2))
+LINEAR = optim.Linear(0.1, 0.0, updates=6)
+STOPPED = {name: (NOISY, opt) for name, opt in OPTIMIZERS.items()}
+OTHERS = {
+    "minihf, an LSTM": (RECURRENT, hf.HessianFree()),
+    "martens_sutskever2011": (RECURRENT, hf.papers.martens_sutskever2011()),
+    "chan_szeto1999": (RECURRENT, hf.papers.chan_szeto1999()),
+    "chen2018": (DENSE, hf.papers.chen2018()),
+    "wiesler2013": (DENSE, hf.papers.wiesler2013()),
+    "a schedule and a projection": (NOISY, hf.SGD(LINEAR, 0.9, projection=optim.MaxNorm(0.5))),
+    "other parts": (
+        NOISY,
+        hf.HessianFree(
+            solver=optim.ConjugateGradients(max_iters=3), preconditioner=optim.Jacobi(),
+            damping=optim.ByAcceptance(), sampling=optim.CycledChunks(), update="sequential",
+        ),
+    ),
+}  # fmt: skip
+
+
 @pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize("at", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("name", "at"), [*itertools.product(STOPPED, (1, 2, 6)), *itertools.product(OTHERS, (3,))]
+)
 def test_a_run_that_was_stopped_comes_to_the_same_bits(name, at, fit, stopped, task, tmp_path):
-    net = hf.Sequential(hf.Dense(3, 4), hf.Dropout(0.5, 4), hf.Tanh(), hf.Dense(4, 2))
+    net, opt = (STOPPED | OTHERS)[name]
     arguments = {"net": net, "batch_size": 5, "averaging": 0.5, "looks": 4, "updates": 7}
     arguments |= {"test": task.data}
-    opt, one, two = OPTIMIZERS[name], tmp_path / "one", tmp_path / "two"
+    one, two = tmp_path / "one", tmp_path / "two"
     whole = fit(opt, checkpoint=one, log=one / "log.jsonl", **arguments)
     stopped(at, opt, checkpoint=two, log=two / "log.jsonl", **arguments)
     again = fit(opt, checkpoint=two, log=two / "log.jsonl", resume=True, **arguments)
@@ -164,6 +197,21 @@ def test_a_run_that_has_ended_ends_again_as_it_did(fit, tmp_path):
     again = fit(hf.Adam(), resume=True, **arguments)
     assert again.params.vector.tobytes() == first.params.vector.tobytes()
     assert records(tmp_path / "log.jsonl") == before
+
+
+def test_a_run_that_goes_further_says_no_more_that_it_has_ended(fit, alike, tmp_path):
+    log = tmp_path / "log.jsonl"
+    arguments = {"looks": 4, "checkpoint": tmp_path, "log": log}
+    fit(hf.Adam(), updates=4, **arguments)
+    assert hf.History.read(log).ended == "4 updates"
+
+    def note(number, *_):
+        ended.append(hf.History.read(log).ended)
+
+    ended = []
+    fit(alike(hf.Adam(), note), updates=40, resume=True, **arguments)
+    assert ended == [""] * 36
+    assert hf.History.read(log).ended == "40 updates"
 
 
 def test_seconds_go_on_from_those_that_were_spent(fit, tmp_path, monkeypatch):
@@ -429,6 +477,8 @@ def test_a_step_that_fails_leaves_something_to_go_on_from(step, number, kept, fi
     right, calls = getattr(os, step), []
 
     def fail(*arguments):
+        if step == "fsync" and stat.S_ISDIR(os.fstat(*arguments).st_mode):
+            return right(*arguments)                   # of a folder it is only a wish
         calls.append(arguments)
         return full_disk() if len(calls) == number + 1 else right(*arguments)
 
@@ -480,6 +530,46 @@ def test_another_format_is_refused(kept, fit):
     pack(kept / LATEST, text | {"format": 2}, arrays)
     with pytest.raises(ValueError, match=r"latest.npz' is of format 2; this minihf reads 1$"):
         fit(hf.Adam(), updates=5, checkpoint=kept, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"of": []}, ""),
+        ({"of": {"network": 3}}, "it does not say what it is of"),
+        ({"value": None}, "expected where a run stands, got NoneType"),
+        ({"value": [1]}, ""),
+        ({"value": {"mapping": {}}}, "expected where a run stands, got dict"),
+        ({"value": {"list": 5}}, ""),
+        ({"updates": "x"}, "its 'updates' is str"),
+        ({"params": None}, "its 'params' is NoneType"),
+        ({"params": {"params": [1]}}, ""),
+        ({"records": None}, "its 'records' is NoneType"),
+        ({"report": 5}, "its 'report' is int"),
+        ({"rejected_in_a_row": "x"}, "its 'rejected_in_a_row' is str"),
+        ({"more": 1}, "its Progress is of another version: "),
+    ],
+)
+def test_a_whole_file_that_is_made_otherwise_is_refused_in_a_line(change, message, kept, fit):
+    text, arrays = unpack(kept / LATEST)
+    (kept / LATEST).unlink()
+    if change.keys() <= text.keys():
+        text |= change
+    else:
+        text["value"]["Progress"] |= change
+    pack(kept / LATEST, text, arrays)
+    with pytest.raises(ValueError, match=f"latest.npz' does not fit: {message}") as refusal:
+        fit(hf.Adam(), updates=5, checkpoint=kept, resume=True)
+    assert "\n" not in str(refusal.value)
+
+
+def test_every_field_but_the_optimizers_state_is_known_by_its_kind():
+    assert KINDS.keys() == {field.name for field in fields(Progress)} - {"state"}
+
+
+def test_a_run_is_not_said_to_have_made_fewer_updates_than_it_has(kept, fit):
+    with pytest.raises(ValueError, match=r"^fit: the run is beyond 1 updates: it has made \d+;"):
+        fit(hf.Adam(), updates=1, checkpoint=kept, resume=True)
 
 
 def test_a_new_run_replaces_no_checkpoint(kept, fit):

@@ -2,7 +2,6 @@
 
 import sys
 import types
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 
 import minihf as hf
 from minihf.backend import prefetched
-from minihf.optim.batches import chunks
 from minihf.testing import Counts, StrictArray, counted, strict
 from minihf.train import feed
 
@@ -94,7 +92,7 @@ def test_large_data_are_looked_at_chunk_by_chunk(task, fit, too_large, monkeypat
         return counts
 
     whole = looked_at()
-    monkeypatch.setattr(sys.modules["minihf.train.run"], "chunks", partial(chunks, size=5))
+    monkeypatch.setattr(sys.modules["minihf.train.run"], "AT_ONCE", 5)
     in_chunks = looked_at()
     assert in_chunks.uploaded == whole.uploaded
     looks, sets, arrays = 2, 2, 2

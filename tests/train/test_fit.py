@@ -1,8 +1,10 @@
 """The training loop: budgets, looks, what it refuses, and how it ends."""
 
+import io
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 
 import minihf as hf
+from minihf.train.console import terminable
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 KEYS = {
-    *("updates", "seconds", "products", "data_passes", "train", "test", "rejected"),
+    *("updates", "seconds", "looking", "products", "data_passes", "train", "test", "rejected"),
     *("objective", "lam", "rho", "iterations", "problem", "rose", "blocks", "ended"),
 }
 ROUNDING = 1e-6       # relative, float32: a mean in another order
@@ -90,6 +93,7 @@ def test_seconds_are_those_of_the_updates_and_not_of_the_looks(timed):
     assert history.column("seconds") == [2.0 * updates for updates in history.column("updates")]
     assert history.last["seconds"] == 100
     assert wall == 100 + len(history)
+    assert history.column("looking") == list(range(1, len(history) + 1))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_a_look_put_off_is_made_as_soon_as_it_may_and_the_rhythm_goes_on(timed):
 
 
 def test_some_updates_are_looked_at_whatever_it_takes(timed):
-    history, _ = timed(update=1, look=100, seconds=100, looks=10, look_at=(2, 8, 1000))
+    history, _ = timed(update=1, look=100, seconds=100, looks=hf.Looks(10, at=(2, 8, 1000)))
     assert history.column("updates") == [0, 2, 8, 100]
 
 
@@ -214,15 +218,16 @@ def test_looking_is_evaluation_and_training_is_with_noise(opt, fit, task):
 # The same bits --------------------------------------------------------------------------------
 
 
-def without_seconds(values):
+def without_clocks(values):
     """Return nested dicts without the times in them."""
     if not isinstance(values, dict):
         return values
-    return {name: without_seconds(value) for name, value in values.items() if name != "seconds"}
+    clocks = ("seconds", "looking")
+    return {name: without_clocks(value) for name, value in values.items() if name not in clocks}
 
 
 def comparable(history):
-    return history.params.vector.tobytes(), repr([without_seconds(record) for record in history])
+    return history.params.vector.tobytes(), repr([without_clocks(record) for record in history])
 
 
 @pytest.mark.parametrize("opt", [hf.Adam(), hf.papers.zhang2017(lam=0.1)])
@@ -291,7 +296,7 @@ def test_a_batch_size_that_does_not_fit_is_refused(size, fit):
 
 @pytest.mark.parametrize(("option", "value"), [("looks", -1), ("give_up_after", 0)])
 def test_counts_that_make_no_sense_are_refused(option, value, fit):
-    with pytest.raises(ValueError, match=f"fit: {option} must be"):
+    with pytest.raises(ValueError, match=r"(often|give_up_after) must be"):
         fit(updates=1, **{option: value})
 
 
@@ -418,37 +423,72 @@ def test_rejections_that_are_not_in_a_row_do_not_end_it(fit, hooked, task):
 
 # Ctrl-C ---------------------------------------------------------------------------------------
 
+ENDING = [signal.SIGINT, signal.SIGTERM]
 
-def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(fit, hooked, tmp_path, task):
-    def interrupt_the_third(number, *_):
-        if number == 3:
-            os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
+def handlers():
+    return [signal.getsignal(number) for number in ENDING]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_ctrl_c_finishes_the_update_and_comes_back_with_a_good_record(
+    number, fit, hooked, tmp_path, task
+):
+    def interrupt_the_third(update, *_):
+        if update == 3:
+            os.kill(os.getpid(), number)
+
+    before = handlers()
     path = tmp_path / "log.jsonl"
     opt = hooked(hf.SGD(0.1), interrupt_the_third)
-    history = fit(opt, updates=1000, looks=1, log=path)
+    with terminable():
+        history = fit(opt, updates=1000, looks=1, log=path)
     assert history.ended == hf.History.read(path).ended == "interrupted"
     assert not history.spent
     assert history.column("updates") == [0, 3]
     value = value_at(history.params, task)
     assert history.last["train"] == pytest.approx(value, rel=ROUNDING)
     assert hf.History.read(path).last == history.last
-    assert signal.getsignal(signal.SIGINT) is before
+    assert handlers() == before
 
 
-def test_a_second_ctrl_c_stops_it_at_once(fit, hooked, monkeypatch):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell may ignore it
-    monkeypatch.setattr(signal, "default_int_handler", before)
-
+@pytest.mark.parametrize("first", ENDING)
+def test_a_second_ctrl_c_stops_it_at_once(first, fit, hooked):
     def insist(number, *_):
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGINT)
 
     opt = hooked(hf.SGD(0.1), insist)
-    with pytest.raises(KeyboardInterrupt):
+    with terminable(), pytest.raises(KeyboardInterrupt):
         fit(opt, updates=1000)
     assert opt.updates == 1
+
+
+def test_sigterm_is_left_to_the_program(fit, hooked):
+    seen = []
+    fit(hooked(hf.SGD(0.1), lambda *_: seen.append(signal.getsignal(signal.SIGTERM))), updates=1)
+    assert seen == [signal.SIG_DFL]
+
+
+def test_a_handler_of_the_program_s_own_stays(fit, hooked):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        opt = hooked(hf.SGD(0.1), lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        assert fit(opt, updates=2).ended == "2 updates"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM] * 2
+
+
+def test_what_the_process_ignores_ends_no_run(fit, hooked):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        opt = hooked(hf.SGD(0.1), lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        assert fit(opt, updates=3).ended == "3 updates"
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_runs_in_a_thread_of_its_own(fit):
@@ -482,15 +522,22 @@ def test_the_bar_is_one_line_also_in_a_narrow_window(fit, capfd, monkeypatch, ta
     monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((60, 20)))
     fit(hf.papers.martens2010(lam=1.0), updates=2, test=task.data, progress=True)
     frames = capfd.readouterr().err.split("\r")
-    assert any("update 2" in frame for frame in frames)
+    assert any("loss " in frame for frame in frames)
     assert max(len(frame.rstrip("\n")) for frame in frames) < 60
+
+
+def test_loss_damping_products_and_time_left_have_room_in_80_columns(fit, capfd, monkeypatch):
+    monkeypatch.setattr(os, "get_terminal_size", lambda *of: os.terminal_size((80, 20)))
+    fit(hf.papers.martens2010(lam=1.0), updates=2, progress=True, name="HF (martens2010)")
+    *_, last = capfd.readouterr().err.rstrip().split("\r")
+    assert re.search(r"00:00 left, loss \S+, lam \S+, \d+ products/s", last)
 
 
 def test_the_bar_tells_the_loss_of_the_last_update_and_the_time_left(fit, capsys):
     history = fit(hf.SGD(0.1), updates=50, looks=0, progress=True)
     shown = capsys.readouterr().err
     last = history.last
-    assert f"update 50, loss {last['objective']:.4g}, train {last['train']:.4g}" in shown
+    assert f"loss {last['objective']:.4g}, update 50, train {last['train']:.4g}" in shown
     assert "00:00 left" in shown
 
 
@@ -502,6 +549,30 @@ def test_without_the_bar_nothing_is_printed(fit, capsys):
 def test_the_bar_tells_of_trouble(fit, capsys):
     fit(hf.SGD(1e30), updates=20, progress=True)
     assert "update rejected" in capsys.readouterr().err
+
+
+def test_a_bar_that_nobody_reads_any_more_costs_the_bar_only(fit, hooked, monkeypatch):
+    class Pipe(io.StringIO):
+        closed_at_the_other_end = False
+
+        def write(self, text):
+            if self.closed_at_the_other_end:
+                raise BrokenPipeError
+            return super().write(text)
+
+    def close(number, *_):
+        pipe.closed_at_the_other_end = number >= 2
+
+    pipe = Pipe()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    monkeypatch.setattr("minihf.train.console.DRAWING", 0.0)
+    whole = fit(updates=4)
+    history = fit(hooked(hf.SGD(0.1), close), updates=4, progress=True)
+    assert "update 1" in pipe.getvalue()
+    assert "update 3" not in pipe.getvalue()
+    assert history.ended == "4 updates"
+    assert history.params.vector.tobytes() == whole.params.vector.tobytes()
+    assert fit(updates=4, progress=True).ended == "4 updates"       # closed from the beginning
 
 
 # Going on, and wrong arguments ----------------------------------------------------------------

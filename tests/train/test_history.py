@@ -38,9 +38,17 @@ def test_a_record_is_in_the_file_as_soon_as_it_is_written(tmp_path):
 def test_records_of_before_come_first_and_what_else_was_there_goes(tmp_path):
     path = written(tmp_path / "log.jsonl", [{"updates": 99}])
     with log_file(path, RECORDS[:1]) as write:
-        assert hf.History.read(path).records == [{"updates": 99}]    # until there is a record
+        assert hf.History.read(path).records == RECORDS[:1]
         write(RECORDS[1])
     assert hf.History.read(path).records == RECORDS
+
+
+def test_an_old_log_stays_until_there_is_a_record(tmp_path):
+    path = written(tmp_path / "log.jsonl", [{"updates": 99}])
+    with log_file(path) as write:
+        assert hf.History.read(path).records == [{"updates": 99}]
+        write(RECORDS[0])
+    assert hf.History.read(path).records == RECORDS[:1]
 
 
 def test_a_full_disk_costs_no_record_if_there_is_room_again(tmp_path, disk):

@@ -12,30 +12,36 @@ from typing import Any
 
 import numpy as np
 
-from minihf.experiments.report.drawing import draw
+from minihf.experiments.report.drawing import draw, titled
 from minihf.experiments.report.palette import series
 from minihf.experiments.report.panels import Drawing, Key, Line, Panel
 from minihf.experiments.summary import Curve, curve
 from minihf.train import History
 
-__all__ = ["block_drawings", "block_facts", "block_names", "history_of"]
+__all__ = ["RATIOS", "block_drawings", "block_facts", "block_names", "history_of"]
 
 TOGETHER, GREY = "all blocks", series(-1)
 """What several blocks are called, and drawn in, if they are all the same: the last colour."""
 
+RATIOS = (-0.5, 2.0)
+"""The reduction ratios that are shown: one is perfect, and below zero the objective rose."""
+
 QUANTITIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "iterations": ("iterations of the solver", {"log": False, "limits": (0.0, None)}),
     "lam": ("damping λ", {}),
-    "rho": ("reduction ratio ρ", {"log": False, "limits": (-0.5, 2.0)}),
+    "rho": ("reduction ratio ρ", {"log": False, "limits": RATIOS}),
 }
 """By its name in a record: what it is called, and how it is drawn."""
 
 
-def block_drawings(histories: Mapping[int, History]) -> Sequence[Drawing]:
-    """Draw medians and ranges over the seeds, of each block in a colour of its own."""
+def block_drawings(histories: Mapping[int, History], name: str = "") -> Sequence[Drawing]:
+    """Draw medians and ranges over the seeds, of each block in a colour of its own.
+
+    A method's name stands before the titles.
+    """
     return [
         draw(
-            Panel(f"blocks-{quantity}", up, "updates", lines, **how),
+            Panel(f"blocks-{quantity}", titled(name, up), "updates", lines, **how),
             [Key(line.name, line.series) for line in lines],
         )
         for quantity, (up, how) in QUANTITIES.items()
@@ -44,11 +50,13 @@ def block_drawings(histories: Mapping[int, History]) -> Sequence[Drawing]:
 
 
 def block_facts(histories: Mapping[int, History]) -> Sequence[str]:
-    """Say what is the same in all blocks at all times."""
+    """Say what is the same in all blocks at all times, and what was not measured."""
+    if not block_names(histories):
+        return []
     return [
-        f"{up}: {lines[0].curve.median[0]:.4g} throughout"
+        f"{up}: {lines[0].curve.median[0]:.4g} throughout" if lines else f"{up}: not measured"
         for quantity, (up, _) in QUANTITIES.items()
-        if (lines := _lines(histories, quantity)) and not _changes(lines)
+        if not _changes(lines := _lines(histories, quantity))
     ]
 
 

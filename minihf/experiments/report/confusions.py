@@ -20,9 +20,9 @@ __all__ = ["confusion_drawing"]
 RIGHT, WRONG = 0, 1
 """Colours: of what lies on the diagonal, and off it."""
 
-SIZE = (3.1, 3.4)
+SIZE = (3.1, 3.7)
 LONGEST = 40
-"""Characters above the square."""
+"""Characters of a name above the square."""
 
 NUMBERED = 12
 """Classes up to which the squares have numbers in them."""
@@ -32,32 +32,45 @@ def confusion_drawing(portrait: Portrait, name: str) -> Drawing | None:
     """Draw a confusion matrix; None if the portrait has none."""
     if "confusion" not in portrait:
         return None
-    counts = portrait["confusion"]
-    right, cases = int(np.trace(counts)), int(counts.sum())
-    title = f"{name}: {right:,} of {cases:,} right"
+    counts = portrait["confusion"].astype(float)
+    right = f"{np.trace(counts):,.0f} of {counts.sum():,.0f} right"
     with styled():
-        figure, axes = blank(shorten(title, LONGEST, placeholder=" ..."), "answer", SIZE)
+        up = f"{shorten(name, LONGEST, placeholder=' ...')}\n{right}"
+        figure, axes = blank(up, "answer", SIZE)
         axes.set_ylabel("label")
         classes = len(counts)
         axes.set(xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), aspect="equal")
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            _square(axes, counts, row, column)
+        _draw_squares(axes, counts)
         step = 1 if classes <= NUMBERED else -(-classes // NUMBERED)
         axes.set(xticks=range(0, classes, step), yticks=range(0, classes, step))
         axes.spines[:].set_visible(False)
         axes.grid(visible=False)
-    return Drawing(f"confusion-{name}", f"confusion matrix of {title}", figure)
+    return Drawing(f"confusion-{name}", f"confusion matrix of {name}: {right}", figure)
 
 
-def _square(axes: Any, counts: np.ndarray, row: int, column: int) -> None:
-    """Draw one square: the more of its label's cases, the stronger; a single mistake is seen."""
+def _draw_squares(axes: Any, counts: np.ndarray) -> None:
+    """Draw squares: the more of its label's cases, the stronger; a single mistake is seen."""
+    from matplotlib.colors import to_rgb
+
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    squares = np.empty((*counts.shape, 4))
+    squares[..., :3] = to_rgb(colour(WRONG))
+    squares[..., 3] = np.where(counts > 0, 0.15 + 0.85 * share, 0)
+    on = np.arange(len(counts))
+    squares[on, on, :3] = to_rgb(colour(RIGHT))
+    squares[on, on, 3] = 0.75 * share[on, on]
+    if len(counts) > NUMBERED:
+        axes.imshow(squares, interpolation="nearest")
+        return
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        _square(axes, row, column, squares[row, column])
+        axes.text(column, row, f"{counts[row, column]:,.0f}", ha="center", va="center", fontsize=8)
+
+
+def _square(axes: Any, row: int, column: int, rgba: np.ndarray) -> None:
     from matplotlib.patches import Rectangle
 
-    share = counts[row, column] / counts[row].sum()
-    hue = RIGHT if row == column else WRONG
-    strength = 0.75 * share if row == column else 0.15 + 0.85 * share
+    *hue, strength = rgba
     axes.add_patch(
-        Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=colour(hue), alpha=strength, lw=0)
+        Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, color=hue, alpha=strength, lw=0)
     )
-    if len(counts) <= NUMBERED:
-        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from minihf.experiments.report.readout import readout, thinned
 from minihf.experiments.report.scales import LARGE, scale, ticks
 from minihf.experiments.summary import Curve
 
-__all__ = ["SIZE", "blank", "draw", "styled"]
+__all__ = ["SIZE", "blank", "draw", "styled", "titled"]
 
 SIZE = (5.0, 3.4)
 """Inches; a page's figure has 72 units an inch."""
+
+LONGEST = 50
+"""Characters of a name above the axes."""
 
 BOX = (0.115, 0.145, 0.855, 0.755)
 """Where in a figure its axes are, as shares: left, bottom, width, height."""
@@ -71,6 +75,17 @@ def blank(up: str, across: str, size: tuple[float, float] = SIZE) -> tuple[Any, 
     axes.set_title(up, loc="left")
     axes.set_xlabel(across)
     return figure, axes
+
+
+def titled(name: str, title: str) -> str:
+    """Return a title that begins with a name, if there is one, so that it can stand alone.
+
+    Examples
+    --------
+    >>> titled("adam, seed 0", "density"), titled("", "density")
+    ('adam, seed 0: density', 'density')
+    """
+    return f"{shorten(name, LONGEST, placeholder=' ...')}: {title}" if name else title
 
 
 def draw(panel: Panel, keys: Sequence[Key] = ()) -> Drawing:

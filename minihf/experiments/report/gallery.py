@@ -11,11 +11,12 @@ from itertools import chain, count
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from minihf.experiments.files import file_name, whole
+from minihf.experiments.files import file_name
 from minihf.experiments.report.markup import node
 from minihf.experiments.report.panels import Drawing, Key
 from minihf.experiments.report.png import png_of
 from minihf.experiments.report.svg import inline
+from minihf.files import whole
 
 __all__ = ["Gallery", "legend"]
 

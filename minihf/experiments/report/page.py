@@ -14,13 +14,13 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import minihf
-from minihf.experiments.files import folder, must_be_writable, whole
 from minihf.experiments.report import palette
 from minihf.experiments.report.comparisons import Comparison, comparisons_of
 from minihf.experiments.report.gallery import Gallery
 from minihf.experiments.report.markup import document, node
 from minihf.experiments.report.reading import cleaned, find_runs
 from minihf.experiments.report.sections import SECTIONS
+from minihf.files import folder, whole, writable
 
 __all__ = ["report"]
 
@@ -45,10 +45,11 @@ def report(root: Path, out: Path, png: Path | None = None) -> int:
     Raises
     ------
     OSError
-        If there is no run, or page or figures cannot be written.
+        If there is no run, or figures cannot be written.
+    ValueError
+        If the page cannot be written there.
     """
-    found = find_runs(root)
-    _must_take_files(out.parent)
+    found, out = find_runs(root), writable(out)
     gallery = Gallery()
     page = document(_page(root, comparisons_of(found.runs), found.problems, gallery))
     if png is not None:
@@ -57,15 +58,6 @@ def report(root: Path, out: Path, png: Path | None = None) -> int:
     with whole(out) as part:
         part.write_bytes(page)
     return len(gallery)
-
-
-def _must_take_files(place: Path) -> None:
-    try:
-        must_be_writable(place)
-    except OSError as error:
-        raise OSError(
-            f"cannot write into {str(place)!r}: {error.strerror}; take another place (--out)"
-        ) from None
 
 
 def _page(
@@ -90,7 +82,7 @@ def _page(
         "body",
         node("header", node("h1", title), *_problems(problems), *_contents(parts)),
         node("main", *parts),
-        node("footer", f"Made by minihf {minihf.__version__}. Point at a figure to read values."),
+        node("footer", f"Made by minihf {minihf.__version__}."),
         node("script", script),
     )
     return node("html", head, body, lang="en")

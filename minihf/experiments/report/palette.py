@@ -16,18 +16,20 @@ SOFT = "#5f646c"
 TINT = "#f4f5f7"
 
 SERIES: Mapping[str, str] = {
-    "#1f6fb4": "#6cb4f0",
-    "#c8501b": "#f4935f",
-    "#2b8a4b": "#63c584",
-    "#9b3fa0": "#d78bdc",
-    "#a57a00": "#e0b83f",
-    "#c2304b": "#f47f92",
-    "#0e8a8a": "#4fc9c4",
-    "#6552c9": "#a99bf7",
-    "#71653f": "#b9ac83",
+    "#2788fa": "#9fc4fd",
+    "#a5101e": "#b17429",
+    "#029c74": "#42bc80",
+    "#6e0378": "#c45c9e",
+    "#b97d00": "#dfd872",
+    "#7e013a": "#fdb0cb",
+    "#209094": "#1cece3",
+    "#4644b0": "#a784df",
+    "#3a4300": "#c5a546",
     "#5d6673": "#a5aebb",
 }
-"""Each on light paper, and on dark; in an order in which neighbours differ most."""
+"""Each on light paper, and on dark; the first six differ in lightness too where only hues that some
+eyes mix up would tell them apart.
+"""
 
 NAMES: Mapping[str, str] = {
     INK: "--ink",

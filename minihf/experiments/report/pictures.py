@@ -18,7 +18,9 @@ __all__ = ["Picture", "reconstructions"]
 MOST = 10
 """Images in a row."""
 
-ENLARGED = 3
+TALL = 84
+"""Pixels to which small images are enlarged, by whole numbers."""
+
 GAP = 2
 """Pixels of an image between two of them."""
 
@@ -58,7 +60,8 @@ def _row(images: np.ndarray) -> bytes:
     ink = np.clip(np.nan_to_num(images, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
     padded = np.pad(ink, ((0, 0), (0, 0), (0, GAP)))
     row = np.concatenate(list(padded), axis=1)[:, :-GAP]
-    enlarged = np.kron(row, np.ones((ENLARGED, ENLARGED)))
+    times = max(1, TALL // len(row))
+    enlarged = np.kron(row, np.ones((times, times)))
     buffer = BytesIO()
     imsave(buffer, enlarged, cmap="gray_r", vmin=0, vmax=1, format="png")
     return buffer.getvalue()

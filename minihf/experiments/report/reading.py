@@ -15,11 +15,11 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from minihf.experiments.experiment import in_words
 from minihf.experiments.logs import AXES, read_log
 from minihf.experiments.portrait import PORTRAIT, Portrait, read_portrait
 from minihf.experiments.run_folder import LOG, RECORD, read_plan
 from minihf.train import History
+from minihf.train.budget import Budget
 
 __all__ = ["Facts", "Found", "Run", "cleaned", "find_runs"]
 
@@ -50,11 +50,12 @@ class Facts:
     command: str
     started: str
     scale: Any = None
+    went_on: list[Any] | None = None
 
     @property
     def spends(self) -> str:
         """The budget in words."""
-        return in_words(self.budget)
+        return Budget.read(self.budget).name
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +161,6 @@ def _facts(folder: Path) -> Facts:
     if not (folder / RECORD).exists():
         raise ValueError(f"no {RECORD}: what was run is not known")
     held = read_plan(folder)
-    budget = held["budget"]
-    if [type(amount) in (int, float) for amount in budget.values()] != [True]:
-        raise ValueError(
-            f"{RECORD}: 'budget' is {budget!r}, expected one such as {{'updates': 50}}"
-        )
     return Facts(**{field.name: cleaned(held.get(field.name)) for field in fields(Facts)})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minihf.experiments.report.blocks import block_names, history_of
-from minihf.experiments.report.drawing import blank, styled
+from minihf.experiments.report.drawing import blank, styled, titled
 from minihf.experiments.report.palette import colour, series
 from minihf.experiments.report.panels import Drawing, Key
 from minihf.experiments.report.readout import box_of, kept, places
@@ -53,15 +53,21 @@ class Strip:
         return Strip(self.block, starts, updates, [self.reasons[i] for i in keep])
 
 
-def reason_drawing(history: History) -> Drawing | None:
-    """Draw the reasons of a run's blocks; None if there are not two of them."""
-    strips = _strips(history)
+def reason_drawing(histories: Mapping[int, History], name: str = "") -> Drawing | None:
+    """Draw the reasons of one run's blocks; None if all runs, by their seeds, have but one.
+
+    The run is the first with two reasons, if there is one. A method's name stands before the title.
+    """
+    if len(_reasons_of(histories)) < 2:
+        return None
+    found = {seed: strips for seed, run in histories.items() if (strips := _strips(run))}
+    seed = max(found, key=lambda seed: len(_reasons(found[seed])) > 1)
+    strips = found[seed]
     reasons = _reasons(strips)
     hues = {reason: series(_place(reason, reasons)) for reason in reasons}
-    if len(reasons) < 2:
-        return None
+    up = titled(f"{name}, seed {seed}" if name else f"seed {seed}", UP)
     with styled():
-        figure, axes = blank(UP, "updates")
+        figure, axes = blank(up, "updates")
         axes.set_xlim(0, max(strip.updates[-1] for strip in strips))
         drawn = [strip.thinned(axes) for strip in strips]
         for row, strip in enumerate(drawn):
@@ -74,12 +80,12 @@ def reason_drawing(history: History) -> Drawing | None:
         _name_rows(axes, drawn)
         ticks(axes.xaxis)
         keys = [Key(reason, hue) for reason, hue in hues.items()]
-        return Drawing("blocks-reasons", f"{UP}, over updates", figure, keys, _readout(axes, drawn))
+        return Drawing("blocks-reasons", f"{up}, over updates", figure, keys, _readout(axes, drawn))
 
 
-def reason_fact(history: History) -> str:
-    """Say the only reason that there was, or nothing."""
-    reasons = _reasons(_strips(history))
+def reason_fact(histories: Mapping[int, History]) -> str:
+    """Say the only reason that there was in all runs, or nothing."""
+    reasons = _reasons_of(histories)
     return f"{UP}: {reasons[0]} throughout" if len(reasons) == 1 else ""
 
 
@@ -104,13 +110,21 @@ def _in_words(reason: str) -> str:
 
 
 def _place(reason: str, others: Sequence[str]) -> int:
-    """Return a reason's place among those of the solvers, so that it has one colour on a page."""
+    """Return a reason's place among those of the solvers, so that it has one colour on a page.
+
+    Places are counted from the last colours: the first are those of the blocks beside it.
+    """
     known = [_in_words(name) for name in Reason.__members__]
-    return known.index(reason) if reason in known else len(known) + others.index(reason)
+    place = known.index(reason) if reason in known else len(known) + others.index(reason)
+    return -2 - place
 
 
 def _reasons(strips: Sequence[Strip]) -> Sequence[str]:
     return list(dict.fromkeys(reason for strip in strips for reason in strip.reasons))
+
+
+def _reasons_of(histories: Mapping[int, History]) -> Sequence[str]:
+    return _reasons([strip for history in histories.values() for strip in _strips(history)])
 
 
 def _name_rows(axes: Any, strips: Sequence[Strip]) -> None:

@@ -5,40 +5,39 @@ Called by the sections.
 
 from __future__ import annotations
 
-from textwrap import shorten
-
 import numpy as np
 
 from minihf.experiments.portrait import Portrait
-from minihf.experiments.report.drawing import draw
+from minihf.experiments.report.drawing import draw, titled
 from minihf.experiments.report.palette import series
 from minihf.experiments.report.panels import Drawing, Key, Line, Panel
 from minihf.experiments.report.scales import LARGE
 from minihf.experiments.summary import Curve
 
-__all__ = ["spectrum_drawing"]
+__all__ = ["has_spectra", "spectrum_drawing"]
 
 BEGINNING = "spectrum/"
-LONGEST = 50
-"""Characters of a name above the axes."""
-
 LEAST = 1e-7
 """Densities below this share of the largest are drawn as none: they are tails of the smoothing."""
 
 
+def has_spectra(portrait: Portrait) -> bool:
+    """Tell whether a portrait has spectra, even such as leave nothing to draw."""
+    return any(name.startswith(BEGINNING) for name in portrait)
+
+
 def spectrum_drawing(portrait: Portrait, name: str) -> Drawing | None:
-    """Draw the density of the eigenvalues of each block; None if the portrait has none."""
-    curves = {
-        name.removeprefix(BEGINNING): _curve(array)
-        for name, array in portrait.items()
-        if name.startswith(BEGINNING)
-    }
-    curves = {name: found for name, found in curves.items() if len(found.x) > 1}
-    if not curves:
+    """Draw the density of the eigenvalues of each block; None if there is nothing to be seen."""
+    blocks = [key for key in portrait if key.startswith(BEGINNING)]
+    lines = [
+        Line(block.removeprefix(BEGINNING), series(i), found)
+        for i, block in enumerate(blocks)
+        if len((found := _curve(portrait[block])).x) > 1 and found.x[-1] > found.x[0]
+    ]
+    if not lines:
         return None
-    lines = [Line(name, series(i), found) for i, (name, found) in enumerate(curves.items())]
-    keys = [Key(name, series(i)) for i, name in enumerate(curves)]
-    up = f"{shorten(name, LONGEST, placeholder=' ...')}: density"
+    keys = [Key(line.name, line.series) for line in lines]
+    up = titled(name, "density")
     panel = Panel(f"spectrum-{name}", up, "eigenvalue", lines, steps=False)
     return draw(panel, keys)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from minihf.data import Dataset
 from minihf.experiments.methods import SMALL_BATCHES, Method
 from minihf.experiments.networks import LSTM3_BLOCKS, lstm_classifier
-from minihf.experiments.tasks.task import Task, error_rate, mnist, reshaped
+from minihf.experiments.tasks.task import LOOKS, Task, error_rate, mnist, reshaped
 from minihf.losses import SoftmaxCrossEntropy
 from minihf.optim import papers
 
@@ -24,6 +25,8 @@ def pooled_pixels(x: np.ndarray) -> np.ndarray:
 def _pooled(path: Path | None) -> Dataset:
     return reshaped(mnist((784,))(path), pooled_pixels)
 
+
+FEW_LOOKS = replace(LOOKS, cases=250)
 
 LSTM_SETTINGS = {
     "minihf": SMALL_BATCHES,
@@ -41,6 +44,7 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings=LSTM_SETTINGS,
+        looks=FEW_LOOKS,
         whole="mnist",
     ),
     "lstm-mnist-rows": Task(
@@ -51,6 +55,7 @@ TASKS = {
         metric=error_rate,
         metric_name="error rate",
         settings=LSTM_SETTINGS,
+        looks=FEW_LOOKS,
         whole="mnist",
     ),
 }

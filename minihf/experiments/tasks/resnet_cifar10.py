@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from minihf.data import Dataset, read_images
 from minihf.experiments.methods import SMALL_BATCHES, Method
 from minihf.experiments.networks import RESNET_BLOCKS, resnet
-from minihf.experiments.tasks.task import Task, error_rate, mnist
+from minihf.experiments.tasks.task import LOOKS, Task, error_rate, mnist
 from minihf.losses import SoftmaxCrossEntropy
 from minihf.optim import papers
 
@@ -34,6 +35,7 @@ TASKS = {
                 "BHF (zhang2017)", papers.zhang2017(RESNET_BLOCKS, lam=0.1, max_iters=30), 2048
             ),
         },
+        looks=replace(LOOKS, cases=150, at_end=1000),
         whole="cifar10",
     )
 }

@@ -16,8 +16,10 @@ from minihf.experiments.methods import METHODS, Method
 from minihf.layers import Layer
 from minihf.losses import SquaredError
 from minihf.ops import sigmoid
+from minihf.train import Looks
 
 __all__ = [
+    "LOOKS",
     "Task",
     "embedded",
     "error_rate",
@@ -26,6 +28,13 @@ __all__ = [
     "mnist",
     "reshaped",
 ]
+
+LOOKS = Looks(often=60, at=tuple(2**k for k in range(32)), share=0.015, cases=500)
+"""Looks that with the one at the end take less than 3 % of a run of a minute.
+
+After 1, 2, 4, ... updates in any case, since one method may make hundreds while another makes one,
+and they are compared.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Task:
         What tables and figures show, a mean over cases.
     settings : mapping of str to Method
         Methods that have settings of their own here.
+    looks : Looks
+        When runs are looked at, and on how many cases.
     whole : str, optional
         The name of the data set that `load` takes for a path, where the package has a part of it.
     """
@@ -55,6 +66,7 @@ class Task:
     metric: Callable[[Any, Any], Any]
     metric_name: str
     settings: Mapping[str, Method] = field(default_factory=dict)
+    looks: Looks = LOOKS
     whole: str | None = None
 
     @property

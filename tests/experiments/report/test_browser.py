@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from minihf.experiments.portrait import write_portrait
 from minihf.experiments.report import report
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -85,6 +86,8 @@ def test_the_page_opens_without_a_word_on_the_console_and_its_script_runs(look, 
     titles = re.findall(r'<svg[^>]* aria-label="([^"]*)"', source)
     assert re.findall(r'<svg[^>]* aria-label="([^"]*)"', dom) == titles
     assert len(titles) > 10
+    assert "error rate, over updates" in titles
+    assert "zhang2017:solver.max_iters=5, seed 0: density, over eigenvalue" in titles
     assert dom.count('class="readout"') == source.count("data-readout=") > 5
 
 
@@ -155,6 +158,19 @@ def test_one_reads_the_values_where_one_points(look, page, kept_runs):
     for cell, part in zip(minihf[1:], ("train", "test"), strict=True):
         values = [float(re.search(rf'"{part}": ([\d.]+)', line)[1]) for line in finals]
         assert float(cell) == pytest.approx(np.median(values), rel=1e-2)
+
+
+def test_squares_of_many_classes_are_shown_under_the_page_s_policy(look, runs):
+    counts = 9 * np.eye(30, dtype=int)
+    write_portrait(runs / "race" / "adam-0" / "portrait.npz", {"confusion": counts})
+    out = runs / "report.html"
+    report(runs, out)
+    assert look(out, "--dump-dom")[1] == []
+    assert told(look, out, """
+      const image = document.querySelector("svg image");
+      const box = image.getBoundingClientRect();
+      tell(`${image.href.baseVal.slice(0, 15)} ${box.width > 100} ${box.height > 100}`);""") == (
+        "data:image/png; true true")  # fmt: skip
 
 
 def test_the_arrow_keys_go_from_point_to_point_and_escape_ends_it(look, page):

@@ -2,10 +2,12 @@
 
 import json
 import math
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 import minihf as hf
 from minihf.experiments.report.blocks import block_drawings, block_facts
@@ -13,6 +15,7 @@ from minihf.experiments.report.comparisons import comparisons_of
 from minihf.experiments.report.confusions import confusion_drawing
 from minihf.experiments.report.drawing import draw
 from minihf.experiments.report.errors import error_drawings
+from minihf.experiments.report.palette import SERIES
 from minihf.experiments.report.panels import Key, Line, Panel
 from minihf.experiments.report.png import png_of
 from minihf.experiments.report.reading import find_runs
@@ -74,6 +77,17 @@ def test_methods_without_products_are_not_drawn_over_them(race):
     assert names == {"zhang2017:solver.max_iters=5"}
 
 
+def test_a_run_that_grows_beyond_measure_does_not_press_down_the_others(runs):
+    log = runs / "race" / "adam-0" / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    records[-2]["test"] = records[-1]["train"] = 1e12
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    race = next(it for it in comparisons_of(find_runs(runs).runs) if it.folder == "race")
+    over_updates = error_drawings(race)[0]
+    assert axes_of(over_updates).get_ylim()[1] == pytest.approx(100 * 0.9, rel=0.1)
+    assert max(lines_of(over_updates)["adam", "train"]["high"]) == 1e12
+
+
 def test_train_is_solid_and_test_dashed_in_the_method_s_colour(race):
     drawing = error_drawings(race)[0]
     curves = [line for line in axes_of(drawing).lines if len(line.get_xdata()) > 1]
@@ -123,11 +137,23 @@ def test_a_single_record_can_be_drawn():
 
 
 def test_a_dot_ends_a_curve_where_it_is_in_the_axes_and_nothing_is_drawn_outside():
-    inside, below = one([8.0, 0.01, 2.0]), one([8.0, 0.01, 0.0])
-    assert axes_of(below).get_yscale() == "log"
+    inside, above = one([8.0, 0.01, 2.0]), one([8.0, 0.01, math.inf])
+    assert axes_of(above).get_yscale() == "log"
     assert [line.get_marker() for line in axes_of(inside).lines] == ["None", "o"]
-    assert [line.get_marker() for line in axes_of(below).lines] == ["None"]
-    assert size_of(png_of(below)) == (PNG_WIDTH, 680)
+    assert [line.get_marker() for line in axes_of(above).lines] == ["None"]
+    assert size_of(png_of(above)) == (PNG_WIDTH, 680)
+
+
+def test_zero_has_a_place_below_the_powers_with_its_number():
+    axes = axes_of(one([0.9, 0.03, 0.0]))
+    written = dict(zip(axes.get_yticks(), (t.get_text() for t in axes.get_yticklabels()),
+                       strict=True))  # fmt: skip
+    assert written == {0: "0", 0.01: "0.01", 0.1: "0.1", 1: "1"}
+    place = axes.transData.transform
+    zero, least, most = (place((0, value))[1] for value in (0.0, 0.01, 0.1))
+    assert axes.bbox.y0 < zero < least < most
+    assert least - zero < most - least
+    assert axes.lines[-1].get_marker() == "o"
 
 
 def test_ends_that_differ_much_are_on_a_scale_of_powers():
@@ -183,6 +209,33 @@ def test_a_short_path_has_the_same_corners():
     assert shorter("M 0 0 C 1 2 3 4 5.06 6 L 5.06 7 z ") == "M0 0C1 2 3 4 5.1 6V7z"
 
 
+# Colours ------------------------------------------------------------------------------------
+
+SEEN = {
+    "by most": np.eye(3),
+    "without red": np.array([[15, 105, -20], [11, 79, 10], [0, -5, 105]]) / 100,
+    "without green": np.array([[37, 86, -23], [28, 67, 5], [-1, 4, 97]]) / 100,
+}
+"""Linear light as eyes see it: Machado, Oliveira & Fernandes 2009, rounded."""
+
+LIGHT_TO_XYZ = np.array([[0.434, 0.376, 0.19], [0.2126, 0.7152, 0.0722], [0.018, 0.109, 0.873]])
+
+
+def lab(hexadecimal, eyes):
+    """Return CIE Lab, in which a distance of 2 is just seen."""
+    light = eyes @ (np.array(to_rgb(hexadecimal)) ** 2.2)
+    x, y, z = np.cbrt(LIGHT_TO_XYZ @ np.clip(light, 1e-3, 1))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+@pytest.mark.parametrize("paper", ["light", "dark"])
+def test_the_first_six_colours_are_told_apart_by_all_eyes(eyes, paper):
+    colours = list(SERIES if paper == "light" else SERIES.values())[:6]
+    places = [lab(hexadecimal, SEEN[eyes]) for hexadecimal in colours]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(places, 2)) > 18
+
+
 # Blocks -------------------------------------------------------------------------------------
 
 
@@ -214,6 +267,12 @@ def test_a_block_s_numbers_are_medians_over_the_seeds():
     assert [key.name for key in drawing.keys] == ["enc", "dec"]
 
 
+def test_the_most_iterations_have_room_above_them():
+    runs = {0: told(enc=[said(iterations=i) for i in (27, 30)])}
+    (drawing,) = block_drawings(runs)
+    assert axes_of(drawing).get_ylim() == (0, pytest.approx(31.5))
+
+
 def test_what_never_changes_is_said_and_not_drawn():
     runs = {0: told(enc=[said(), said(rho=0.5)], dec=[said(), said(rho=0.7)])}
     assert [drawing.title for drawing in block_drawings(runs)] == [
@@ -221,7 +280,7 @@ def test_what_never_changes_is_said_and_not_drawn():
     ]
     assert block_facts(runs) == ["iterations of the solver: 5 throughout",
                                  "damping λ: 1 throughout"]  # fmt: skip
-    assert reason_fact(runs[0]) == "why the solver stopped: converged throughout"
+    assert reason_fact(runs) == "why the solver stopped: converged throughout"
 
 
 def test_blocks_that_are_all_the_same_are_one_curve():
@@ -230,11 +289,23 @@ def test_blocks_that_are_all_the_same_are_one_curve():
     assert [name for name, _ in lines_of(drawing)] == ["all blocks"]
 
 
+def test_a_figure_of_a_method_s_blocks_names_it():
+    runs = {0: told(enc=[said(lam=1.0), said(lam=2.0)])}
+    (drawing,) = block_drawings(runs, "zhang2017")
+    assert drawing.title == "zhang2017: damping λ, over updates"
+    assert axes_of(drawing).get_title(loc="left") == "zhang2017: damping λ"
+
+
+def test_what_was_not_measured_is_said():
+    runs = {0: told(enc=[said(rho=None), said(rho=None)])}
+    assert block_facts(runs)[-1] == "reduction ratio ρ: not measured"
+
+
 def test_methods_without_blocks_have_no_figures():
     runs = {0: hf.History([{"updates": 0}, {"updates": 1, "blocks": {}}])}
     assert block_drawings(runs) == block_facts(runs) == []
-    assert reason_drawing(runs[0]) is None
-    assert reason_fact(runs[0]) == ""
+    assert reason_drawing(runs) is None
+    assert reason_fact(runs) == ""
 
 
 @pytest.mark.parametrize(
@@ -247,7 +318,7 @@ def test_a_record_that_says_anything_else_of_blocks_is_passed_over(blocks):
     history.records.append({"updates": 3, "blocks": blocks})
     (drawing,) = block_drawings({0: history})
     assert lines_of(drawing)["enc", ""]["x"] == [1, 2]
-    reason_drawing(history)
+    reason_drawing({0: history})
 
 
 # Reasons ------------------------------------------------------------------------------------
@@ -259,7 +330,7 @@ def test_a_strip_shows_why_each_block_s_solver_stopped():
         enc=[said(reason=most), said(reason=most), said(reason=progress)],
         dec=[said(reason=progress)] * 3,
     )
-    drawing = reason_drawing(history)
+    drawing = reason_drawing({0: history})
     assert [key.name for key in drawing.keys] == ["max iterations", "relative progress"]
     enc, _ = lines_of(drawing).values()
     assert (enc["x"], enc["values"]) == ([1, 2, 3], ["max iterations"] * 2 + ["relative progress"])
@@ -275,7 +346,7 @@ def test_a_strip_shows_why_each_block_s_solver_stopped():
 
 def test_a_reason_has_one_colour_in_all_figures():
     first, second = (
-        reason_drawing(told(enc=[said(reason=reason) for reason in reasons]))
+        reason_drawing({0: told(enc=[said(reason=reason) for reason in reasons])})
         for reasons in (("CONVERGED", "NON_FINITE"), ("NON_FINITE", "MAX_ITERATIONS"))
     )
     hues = [{key.name: key.series for key in drawing.keys} for drawing in (first, second)]
@@ -283,16 +354,34 @@ def test_a_reason_has_one_colour_in_all_figures():
 
 
 def test_a_reason_of_another_solver_is_shown_as_it_is():
-    drawing = reason_drawing(told(enc=[said(reason="<tired>"), said(reason="CONVERGED")]))
+    drawing = reason_drawing({0: told(enc=[said(reason="<tired>"), said(reason="CONVERGED")])})
     assert [key.name for key in drawing.keys] == ["<tired>", "converged"]
 
 
 def test_many_strips_have_names_within_their_rows():
     history = told(**{f"b{i}": [said(), said(reason="NON_FINITE")] for i in range(40)})
-    axes = axes_of(reason_drawing(history))
+    axes = axes_of(reason_drawing({0: history}))
     names = [text.get_fontsize() for text in axes.texts]
     assert len(names) == 40
     assert max(names) < axes.bbox.height / 40
+
+
+def test_a_reason_is_throughout_only_if_no_seed_has_another():
+    one, other = (told(enc=[said(), said(reason=reason)]) for reason in ("CONVERGED", "NON_FINITE"))
+    assert reason_fact({0: one, 1: one}) == "why the solver stopped: converged throughout"
+    assert reason_fact({0: one, 1: other}) == ""
+    drawing = reason_drawing({0: one, 1: other}, "martens2010")
+    assert drawing.title == "martens2010, seed 1: why the solver stopped, over updates"
+    assert [key.name for key in drawing.keys] == ["converged", "non finite"]
+
+
+def test_reasons_have_other_colours_than_the_blocks_beside_them():
+    history = told(**{name: [said(), said(iterations=2, reason="NON_FINITE")] for name in "ab"})
+    history.records[1]["blocks"]["a"]["iterations"] = 1
+    (blocks,), reasons = block_drawings({0: history}), reason_drawing({0: history})
+    hues = [{key.series for key in drawing.keys} for drawing in (blocks, reasons)]
+    assert [len(hue) for hue in hues] == [2, 2]
+    assert not hues[0] & hues[1]
 
 
 # Portraits ----------------------------------------------------------------------------------
@@ -318,11 +407,36 @@ def test_a_spectrum_of_nothing_is_not_drawn(array):
     assert spectrum_drawing({"spectrum/enc": array}, "adam") is None
 
 
+def test_a_spectrum_all_at_one_place_is_not_drawn_and_the_others_keep_their_colours():
+    flat, broad = np.stack([np.zeros(9), np.ones(9)]), np.stack([np.arange(9.0), np.ones(9)])
+    drawing = spectrum_drawing({"spectrum/flat": flat, "spectrum/broad": broad}, "adam")
+    assert [(key.name, key.series) for key in drawing.keys] == [("broad", 1)]
+
+
+def test_spectra_of_different_breadth_are_drawn_over_powers_of_their_own():
+    portrait = {f"spectrum/{top}": np.stack([np.linspace(-1e-9, top, 21), np.ones(21)])
+                for top in (1e-3, 1.0)}  # fmt: skip
+    axes = axes_of(spectrum_drawing(portrait, "adam"))
+    assert axes.get_xscale() == "symlog"
+    assert axes.get_xticks().tolist() == [0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1]
+
+
+def test_counts_beyond_all_reason_can_be_drawn():
+    drawing = confusion_drawing({"confusion": np.full((3, 3), 2**62)}, "adam")
+    assert drawing.title.endswith(f"{3 * 2**62:,} of {9 * 2**62:,} right")
+
+
+def test_a_spectrum_below_zero_can_be_drawn():
+    portrait = {"spectrum/enc": np.stack([np.linspace(-2.0, -1.0, 9), np.ones(9)])}
+    assert spectrum_drawing(portrait, "adam") is not None
+
+
 def test_a_confusion_matrix_has_its_counts_in_its_squares():
     counts = np.array([[5, 0, 2], [0, 0, 0], [0, 1, 7]])
-    drawing = confusion_drawing({"confusion": counts}, "adam")
-    assert drawing.title == "confusion matrix of adam: 12 of 15 right"
+    drawing = confusion_drawing({"confusion": counts}, "adam:lr=0.1 " * 9)
+    assert drawing.title == f"confusion matrix of {'adam:lr=0.1 ' * 9}: 12 of 15 right"
     axes = axes_of(drawing)
+    assert axes.get_title(loc="left").splitlines()[1] == "12 of 15 right"
     found = {(t.get_position()[1], t.get_position()[0]): t.get_text() for t in axes.texts}
     assert found == {(0, 0): "5", (0, 2): "2", (2, 1): "1", (2, 2): "7"}
     colours = SimpleNamespace(right=axes.patches[0], wrong=axes.patches[1])
@@ -332,6 +446,7 @@ def test_a_confusion_matrix_has_its_counts_in_its_squares():
 
 def test_many_classes_have_squares_and_few_numbers_beside_them():
     axes = axes_of(confusion_drawing({"confusion": np.eye(100, dtype=int)}, "adam"))
-    assert len(axes.patches) == 100
-    assert len(axes.texts) == 0
+    (squares,) = axes.images
+    assert squares.get_array().shape == (100, 100, 4)
+    assert len(axes.patches) == len(axes.texts) == 0
     assert len(axes.get_xticks()) <= 13

@@ -15,6 +15,7 @@ import pytest
 from matplotlib.image import imread
 
 from minihf import cli
+from minihf.experiments.portrait import write_portrait
 from minihf.experiments.report import report
 from minihf.experiments.tables import table
 
@@ -133,6 +134,13 @@ def test_pictures_are_the_images_with_ink_for_one(kept_runs, page):
         np.testing.assert_allclose(1 - grey[:, 30:58], np.clip(expected[1], 0, 1), atol=0.01)
 
 
+@pytest.mark.parametrize(("height", "shown"), [(8, 80), (28, 84), (100, 100)])
+def test_small_images_are_enlarged_and_large_ones_are_not(runs, height, shown):
+    images = np.zeros((2, 3, height, height), np.float32)
+    write_portrait(runs / "autoencoder-adam-0" / "portrait.npz", {"images": images})
+    assert {image["height"] for image in page_of(runs).all("img")} == {str(shown)}
+
+
 def test_commands_settings_and_conditions_are_there_as_they_were(kept_runs, page):
     for path in kept_runs.rglob("run.json"):
         facts = json.loads(path.read_text())
@@ -178,6 +186,33 @@ def test_a_run_that_was_killed_is_shown_as_that(runs):
     text = page_of(runs).text
     assert "killed, or still running" in text
     assert "adam, seed 1: not finished (killed, or still running), left out." in text
+
+
+def test_problems_have_a_column_where_a_run_has_one(page):
+    assert "problems" not in page.words["th"]
+    assert "folder" in page.words["th"]
+
+
+def test_figures_have_words_on_how_to_read_them(page):
+    words = page.text
+    assert "Curves are medians over the seeds" in words
+    assert "Values are of the last update before each look;" in words
+    assert "smoothed by a hundredth of the block's range" in words
+
+
+def test_a_network_without_curvature_is_said_and_not_drawn(runs):
+    flat = {"spectrum/enc": np.stack([np.zeros(9), np.ones(9)])}
+    write_portrait(runs / "autoencoder-adam-0" / "portrait.npz", flat)
+    page = page_of(runs)
+    assert "adam, seed 0: no eigenvalue above 0 was found, so that there is nothing to draw." in (
+        page.text)  # fmt: skip
+    assert "adam, seed 0: density" not in page.text
+
+
+def test_a_run_that_went_on_under_other_conditions_says_so(runs):
+    change(runs, "race/adam-0", went_on=["numpy '2.0.0', then '2.4.6'"])
+    words = page_of(runs).words["td"]
+    assert "went on under other conditions: numpy '2.0.0', then '2.4.6'" in words
 
 
 def test_errors_that_are_no_numbers_and_problems_are_shown(runs):
@@ -247,8 +282,17 @@ def test_a_page_that_cannot_be_finished_leaves_the_old_one(kept_runs, tmp_path, 
 
 
 def test_a_place_that_takes_no_files_is_said_before_any_work(kept_runs):
-    with pytest.raises(OSError, match=r"cannot write into '/proc': .*take another place \(--out\)"):
+    with pytest.raises(ValueError, match=r"cannot write .*/proc/report\.html': no writable folder"):
         report(kept_runs, Path("/proc/report.html"))
+
+
+def test_a_page_that_is_a_link_is_written_where_it_leads(kept_runs, tmp_path):
+    page, link = tmp_path / "elsewhere.html", tmp_path / "report.html"
+    page.touch()
+    link.symlink_to(page)
+    report(kept_runs, link)
+    assert link.is_symlink()
+    assert page.read_text().startswith("<!doctype html>")
 
 
 def test_figures_of_the_same_name_have_files_of_their_own(runs, tmp_path):
@@ -270,6 +314,14 @@ def test_the_command_writes_the_page_beside_the_runs_and_the_figures_beside_the_
         f"page: {runs / 'race' / 'report.html'}",
         f"{len(figures)} figures: {runs / 'race' / 'report-figures'}",
     ]
+
+
+def test_the_command_names_no_folder_of_figures_where_there_are_none(runs, capsys):
+    for path in runs.rglob("run.json"):
+        path.write_text("")
+    assert cli.main(["report", str(runs)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"page: {runs / 'report.html'}"]
+    assert not (runs / "report-figures").exists()
 
 
 def test_the_command_writes_where_it_is_told(kept_runs, tmp_path):
