@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minihf.backend import Array
+from minihf.testing.bug import Bug
 from minihf.testing.builtin import Row
 from minihf.testing.cases import plan
 from minihf.testing.checks.factors import FACTORS
@@ -28,7 +29,7 @@ from minihf.testing.checks.op_case import OpCase, an_op
 from minihf.testing.checks.targets import draw_targets
 from minihf.testing.derivatives import central_difference_jvp
 from minihf.testing.failure import CheckFailure
-from minihf.testing.planted import BUGS, Bug
+from minihf.testing.planted import BUGS
 from minihf.testing.shapes import names_of, shape
 
 __all__ = ["WEAK", "KillMatrix", "as_row", "kill_matrix", "sees"]

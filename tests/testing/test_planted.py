@@ -6,7 +6,8 @@ import pytest
 import minihf as hf
 from minihf.op import Op
 from minihf.testing import CheckFailure, check_op
-from minihf.testing.planted import BUGS, CHECKS
+from minihf.testing.bug import CHECKS
+from minihf.testing.planted import BUGS
 from minihf.testing.planting import plant
 
 LSTM = "N T D", "D 4H", "H 4H", "4H"

@@ -33,6 +33,7 @@ from minihf.testing.cases import Case, plan
 from minihf.testing.checks.contract import Call, keeps, leaves
 from minihf.testing.checks.loss_case import LossCase
 from minihf.testing.checks.op_case import DOMAINS
+from minihf.testing.checks.sampling import sampling
 from minihf.testing.checks.targets import must_be_targets
 from minihf.testing.derivatives import (
     central_difference_jvp,
@@ -42,15 +43,13 @@ from minihf.testing.derivatives import (
 )
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
 from minihf.testing.ladder import Rung, calling, climb
-from minihf.testing.measure import ADJOINT, EXACT, RATE, ROUNDING, SAME, error_of, norm
+from minihf.testing.measure import ADJOINT, EXACT, RATE, SAME, error_of, norm
 from minihf.testing.replay import reproducer
 from minihf.testing.shapes import Shape, shape
 
-__all__ = ["PSD", "SIGMAS", "check_loss"]
+__all__ = ["PSD", "check_loss"]
 
 PSD = 1e-12     # v'H v may be negative by rounding: a sum of the same size as |v| |H v|
-SIGMAS = 7.0    # standard errors; by chance it is more once in 10^11 numbers, and seeds are fixed
-DRAWS = 20_000  # second moments are then good to about 1 %
 SMALL = 64      # entries of z up to which all eigenvalues are looked at
 
 
@@ -311,50 +310,6 @@ def _taylor(at: LossCase) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _sampling(at: LossCase) -> Iterator[Finding]:
-    N, P = len(at.z), at.z.size // len(at.z)
-    rng = np.random.default_rng(at.case.seed)
-    V = np.eye(P) if P <= 8 else rng.standard_normal((8, P)) / P**0.5
-    draws = max(1000, min(DRAWS, 4_000_000 // at.z.size))
-    copies = asarray(np.repeat(to_host(at.z)[None], draws, axis=0).reshape(-1, *at.z.shape[1:]))
-    s = to_host(at.sample(copies, rng)).reshape(draws, N, P) @ V.T           # (draws, N, r)
-    along = [np.broadcast_to(v.reshape(at.z.shape[1:]), at.z.shape).copy() for v in V]
-    H = np.stack([N * to_host(at.hessian(asarray(v))).reshape(N, P) @ V.T for v in along], axis=2)
-    scale = float(np.abs(H).max())
-    worst = _standard_errors(s, np.zeros_like(s[0]), ROUNDING * scale**0.5)
-    yield Finding(
-        "the mean of the samples, in standard errors", worst, SIGMAS,
-        "the samples of a case do not have mean 0: targets must be drawn from the model's own "
-        "predictions, for every case anew",
-    )  # fmt: skip
-    moments = s[..., :, None] * s[..., None, :]                              # (draws, N, r, r)
-    worst = _standard_errors(moments, H, ROUNDING * scale)
-    found, square = moments.mean(axis=0), float((H * H).sum())
-    ratio = float((found * H).sum()) / square if square else 0.0
-    yield Finding(
-        "the second moments of the samples, in standard errors", worst, SIGMAS,
-        _moments_are_off(ratio, len(copies)),
-    )  # fmt: skip
-
-
-def _standard_errors(draws: np.ndarray, expected: np.ndarray, rounding: float) -> float:
-    """Return how many standard errors the means of draws are away from what is expected."""
-    gap = np.abs(draws.mean(axis=0) - expected)
-    error = draws.std(axis=0) / len(draws) ** 0.5
-    gap = np.where(gap <= rounding, 0.0, gap)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.where(gap == 0, 0.0, gap / error).max(initial=0.0))
-
-
-def _moments_are_off(ratio: float, cases: int) -> str:
-    said = f"E[s_n s_n'] is {ratio:.3g} times N times the Hessian's block of case n"
-    if abs(ratio * cases**2 - 1) < 0.1:
-        return f"{said}: the samples carry the 1/N, and must be unscaled"
-    if abs(ratio - 1) < 0.1:
-        return "E[s_n s_n'] is not N times the Hessian's block of case n"
-    return said
-
-
 def _masks(at: LossCase) -> Iterator[Finding]:
     with calling("value"):
         z, R, targets, mask = at.with_steps()
@@ -447,7 +402,7 @@ RUNGS = (
     Rung("mean", "the value is a mean over cases", _mean),
     Rung("linearity", "the Hessian is linear, and exactly 0 for 0", _linearity),
     Rung("taylor", "value and grad leave their tangents at second order", _taylor),
-    Rung("sampling", "samples have mean 0 and the Hessian as second moment", _sampling),
+    Rung("sampling", "samples have mean 0 and the Hessian as second moment", sampling),
     Rung("masks", "masked steps are exactly 0, and N is the number of cases", _masks),
     Rung("float32", "float32 stays float32", _float32),
 )  # fmt: skip

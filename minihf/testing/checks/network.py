@@ -26,15 +26,15 @@ from typing import Any
 
 import numpy as np
 
-from minihf.backend import Array, array_module, asarray, to_host
-from minihf.curvature import GGN
+from minihf.backend import Array, asarray, to_host
 from minihf.losses import SquaredError
 from minihf.tape import linearize
 from minihf.testing.cases import Case, plan
 from minihf.testing.checks import op as of_op
 from minihf.testing.checks.network_case import NetworkCase, is_layer
+from minihf.testing.checks.network_curvature import gauss_newton, hessian
 from minihf.testing.checks.op_case import OpCase
-from minihf.testing.derivatives import complex_step_jvp, dense_matrix, taylor_remainders
+from minihf.testing.derivatives import dense_matrix, taylor_remainders
 from minihf.testing.failure import Evidence, Finding, Verdict, holds
 from minihf.testing.ladder import Rung, calling, climb
 from minihf.testing.makers import made, sizes_wanted
@@ -44,7 +44,6 @@ from minihf.testing.shapes import Shape, names_of, shape
 
 __all__ = ["RUNGS", "check_layer", "check_network"]
 
-ROUNDING = 1e-6     # times EXACT: what is that small beside the whole is rounding of its terms
 WRITTEN_DOWN = 500  # entries of a parameter up to which a diagnosis writes its Jacobian down
 
 
@@ -348,63 +347,6 @@ def _cases(at: NetworkCase) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _hessian(at: NetworkCase) -> Iterator[Finding]:
-    def right(v: Array) -> np.ndarray:
-        return to_host(complex_step_jvp(at.gradient, [at.theta.vector], [v]))
-
-    rounding = ROUNDING * max(norm(right(at.v)), norm(right(at.w)))
-    for name in at.blocks:
-        v = at.part(name)
-        expected, found = right(v), to_host(at.lin.hvp(v, at.loss, at.y))
-        also = right(at.part(name, at.w))
-        for other, block in at.blocks.items():
-            found_b, expected_b = found[block.index], expected[block.index]
-            scale = max(norm(expected_b), norm(also[block.index]), rounding)
-
-            def evidence(
-                name: str = name, other: str = other, found: np.ndarray = found_b,
-                right: np.ndarray = expected_b,
-            ) -> Evidence:  # fmt: skip
-                shape = at.theta[other].shape
-                return Evidence(
-                    at.case, found.reshape(shape), right.reshape(shape),
-                    f"the `{name}` term of H v in `{other}`",
-                    f"in H v, the tangent of `{name}` is ignored in `{other}`",
-                )  # fmt: skip
-
-            where = f"H v in {other} along the tangent of {name}"
-            yield Finding(where, error_of(found_b, expected_b, scale), EXACT, evidence=evidence)
-    Hv, Hw = (to_host(at.lin.hvp(v, at.loss, at.y)) for v in (at.v, at.w))
-    v, w = to_host(at.v), to_host(at.w)
-    norms = norm(w) * norm(Hv) + norm(v) * norm(Hw)
-    error = abs(float(w @ Hv - v @ Hw)) / norms if norms else 0.0
-    yield Finding("w' H v against v' H w", error, ADJOINT, "the Hessian is not symmetric")
-
-
-def _gauss_newton(at: NetworkCase) -> Iterator[Finding]:
-    H_L = at.loss.hessian(at.z, at.y)
-    operators = [GGN(at.lin, at.loss, at.y), GGN(at.lin, at.loss, at.y, at.blocks)]
-    if at.params.size:
-        lin = linearize(at.net, at.params, at.x, at.noise)
-        operators.append(GGN(lin, at.loss, at.y, at.partition))
-    for G, name in [(operator, name) for operator in operators for name in operator.partition]:
-        index = G.partition[name].index
-        of_G = slice(at.theta.size - G.shape[0], None)     # the parameters come after the inputs
-        v, w = at.v[of_G][index], at.w[of_G][index]
-        wide_v, wide_w = (array_module(at.v).zeros_like(at.v) for _ in range(2))
-        wide_v[of_G][index], wide_w[of_G][index] = v, w
-        Jv, Jw = at.Jv(wide_v), at.Jv(wide_w)
-        HJv, Gv = to_host(H_L(asarray(Jv))), to_host(G.block(name) @ v)
-        found = float(np.vdot(to_host(w), Gv))
-        scale = norm(Jw) * norm(HJv) + norm(w) * norm(Gv)
-        where = f"w' G v of block {name}" if len(G.partition) > 1 else "w' G v of the whole matrix"
-        yield Finding(
-            where, abs(found - float(np.vdot(Jw, HJv))) / scale if scale else 0.0, EXACT,
-            "the Gauss-Newton product is not J' H_L J v there, though J v and J' u are right: "
-            "look at the loss's hessian, and at the partition",
-        )  # fmt: skip
-
-
 def _float32(at: NetworkCase) -> Iterator[Finding]:
     theta = at.theta.with_vector(at.theta.vector.astype(np.float32))
     noise = {name: array.astype(np.float32) for name, array in (at.noise or {}).items()}
@@ -428,8 +370,8 @@ RUNGS = (
     Rung("linearity", "J v, J' u and H v are linear, and exactly 0 for 0", _linearity),
     Rung("taylor", "the output leaves its tangent at second order", _taylor),
     Rung("cases", "a case's output depends on that case alone", _cases),
-    Rung("hessian", "H v is the derivative of the gradient, and symmetric", _hessian),
-    Rung("gauss-newton", "w' G v = (J w)' H_L (J v), block by block", _gauss_newton),
+    Rung("hessian", "H v is the derivative of the gradient, and symmetric", hessian),
+    Rung("gauss-newton", "w' G v = (J w)' H_L (J v), block by block", gauss_newton),
     Rung("float32", "float32 stays float32", _float32),
 )
 """What is climbed, in this order."""
