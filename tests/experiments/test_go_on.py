@@ -159,15 +159,15 @@ def test_other_data_and_other_settings_are_refused_and_another_numpy_is_told(cap
     assert cli.main([*RUN, "--updates", "2", "--out", "one"]) == 0
     going_on = ["run", "--out", "one", "--resume", "--updates", "3", "--quiet"]
     planned = read_plan(Path("one"))
-    for name, there in ("data_sha256", planned["conditions"]["data_sha256"]), (
-        "settings", planned["settings"]
-    ):  # fmt: skip
+    before = planned["conditions"] | {"settings": planned["settings"]}
+    for name in ("data_sha256", "looked_at", "parameters", "settings"):
         change(name, "other")
         assert cli.main(going_on) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert f"'one/run.json' is of another run: {name} 'other' there and " in line
-        change(name, there)
+        change(name, before[name])
     change("numpy", "1.0")
+    change("data", "the same, under another name")
     difference = f"numpy '1.0', then {np.__version__!r}"
     for _ in range(2):
         assert cli.main(going_on) == 0

@@ -372,6 +372,20 @@ def test_a_run_is_looked_at_on_five_hundred_cases_and_at_the_end_on_all():
     assert history.final("train") == pytest.approx(of_all)
 
 
+def test_a_run_keeps_what_its_numbers_depend_on():
+    kept = conditions_of(Experiment.of(TASKS["classifier-digits"]), "digits", {"updates": 1})
+    assert {"looked_at", "python", "system", "processor", "threads", "numpy"} <= kept.keys()
+    assert kept["looked_at"] == "500 cases, all at the end"
+    assert all(isinstance(value, str) and value for value in kept.values())
+
+
+def test_how_data_were_found_is_said_once():
+    digits = Experiment.of(TASKS["classifier-digits"])
+    assert digits.facts.endswith(" (the package)")
+    given = replace(digits, data=replace(digits.data, source="x.npz, as given", where="given"))
+    assert given.facts.endswith("x.npz, as given")
+
+
 def test_a_method_that_averages_is_looked_at_where_the_mean_is():
     digits = Experiment.of(TASKS["classifier-digits"])
     averaging = replace(METHODS["sgd"], averaging=0.5)

@@ -193,6 +193,9 @@ def test_a_result_has_the_errors_of_all_cases_where_looks_measured_a_part(
             made, read = (runs[0].final(error) for runs in (result.runs[word], seeds))
             assert read == pytest.approx(made, rel=1e-3)
             assert read != seeds[0].last[error]
+        took = result.runs[word][0].last["looking"]
+        assert seeds[0].last["looking"] == pytest.approx(took, rel=1e-3)
+        assert took > 0
 
 
 def test_the_command_runs_the_studies_that_it_is_told(monkeypatch, tmp_path, capsys):

@@ -79,6 +79,12 @@ def test_what_the_last_look_says_of_all_cases_is_in_the_log(fit, tmp_path):
     assert hf.History.read(tmp_path / "log.jsonl").final("train") == history.final("train")
 
 
+def test_of_equally_good_parameters_the_last_are_the_best(fit, tmp_path):
+    fit(updates=3, metric=lambda z, y: 0 * z.mean(), checkpoint=tmp_path)
+    kept, _ = unpack(tmp_path / "best.npz")
+    assert kept["value"]["Best"]["updates"] == 3
+
+
 @pytest.mark.parametrize("order", ["sorted", "in turn"])
 def test_the_cases_that_are_measured_are_of_every_class_however_data_are_ordered(order):
     y = np.arange(1000) // 100 if order == "sorted" else np.arange(1000) % 10
